@@ -9,6 +9,13 @@
 
 mod clock;
 mod entropy;
+mod health;
+mod healthcheck;
+mod logs;
+pub mod shutdown;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
+pub use health::{Check, Health};
+pub use healthcheck::healthcheck;
+pub use logs::{Guard, init};
