@@ -1,0 +1,42 @@
+# The front door. Each line can be pasted without make, too.
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt doc ci deps load
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start StreamIt on http://127.0.0.1:8000, nothing else needed
+	cargo run
+
+build: ## compile every program, with optimisation
+	cargo build --workspace --release
+
+test: ## run all tests, on a PostgreSQL and a Redis of their own
+	.ci/deps run -- cargo test --workspace
+
+lint: ## clippy and the rules on who may know whom; warnings are errors
+	.ci/graph
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+doc: ## build the documentation of the crates; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+ci: ## everything that CI runs: format, lint, licences, documentation, tests
+	cargo fmt --all --check
+	$(MAKE) --no-print-directory lint
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny check; \
+	else \
+		echo "ci: cargo-deny is not installed, so deny.toml was not checked"; \
+	fi
+	$(MAKE) --no-print-directory doc
+	$(MAKE) --no-print-directory test
+
+deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
+	.ci/deps up
+
+load: ## measure memory per connection and fan-out latency of an optimised build
+	.ci/load
