@@ -7,8 +7,10 @@
 pub mod code;
 pub mod convert;
 pub mod frame;
+pub mod token;
 
 pub use code::Code;
+pub use token::Claims;
 
 /// The generated messages and services of `proto/streamit/v1`.
 #[expect(missing_docs, clippy::all, reason = "generated; documented in the .proto files")]
