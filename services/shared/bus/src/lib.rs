@@ -208,6 +208,10 @@ pub trait Rooms: Send + Sync + 'static {
     /// Gives this node's lease up, so that others need not wait for it to run out.
     async fn rest(&self, incarnation: Incarnation) -> Result<(), Error>;
 
+    /// Every incarnation that has beaten within the last ten minutes, alive or not. (A sorted set beside the leases,
+    /// kept by [`Rooms::beat`] and [`Rooms::rest`].)
+    async fn nodes(&self) -> Result<Vec<Incarnation>, Error>;
+
     /// The last beat of each incarnation, `None` when its lease has run out. Two equal answers mean that it did not
     /// move between them.
     async fn beats(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<u64>>, Error>;

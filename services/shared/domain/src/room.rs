@@ -317,7 +317,7 @@ pub enum Change {
     Host,
     /// Somebody's role changed.
     Role(UserId),
-    /// Settings, or when the room stops waiting for its host.
+    /// What the host may set.
     Settings,
     /// Something else is being watched.
     Source,
@@ -391,7 +391,7 @@ impl Facts {
         if newer.host != self.host {
             changes.push(Change::Host);
         }
-        if newer.settings != self.settings || newer.host_deadline.is_some() != self.host_deadline.is_some() {
+        if newer.settings != self.settings {
             changes.push(Change::Settings);
         }
         if newer.source != self.source {
