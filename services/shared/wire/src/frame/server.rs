@@ -1,0 +1,315 @@
+//! What clients receive.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+use streamit_domain::room::{OnHostLost, Role};
+use streamit_domain::{MediaTime, Playback, RoomId, Timestamp, UserId};
+
+use crate::{Code, v1};
+
+/// The version of the protocol that the first `ROOM_PARTICIPANTS` names.
+pub const PROTOCOL: u32 = 1;
+/// How many people a list names at most.
+pub const MAX_LISTED: usize = 500;
+/// Above so many online, joins and leaves are told as a count.
+pub const TELL_EACH: u64 = 200;
+
+/// A frame to one client or to all of a room.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Frame<'a> {
+    /// Somebody's first connection came.
+    UserJoined {
+        /// The display name.
+        user: &'a str,
+        /// Whose.
+        user_id: UserId,
+    },
+    /// Somebody's last connection went.
+    UserLeft {
+        /// The display name.
+        user: &'a str,
+        /// Whose.
+        user_id: UserId,
+    },
+    /// Where the film stands.
+    PlaybackState(PlaybackState),
+    /// The client is off by more than the room's threshold.
+    SyncCorrection {
+        /// The position at `server_time`, in seconds.
+        time: MediaTime,
+        /// Of the playback state.
+        version: u64,
+        /// Room time, Unix milliseconds.
+        server_time: Timestamp,
+        /// Seconds that the client is ahead (positive) or behind.
+        drift: f64,
+    },
+    /// The host is away; the room waits for so long.
+    HostDisconnected {
+        /// Seconds.
+        grace_seconds: u32,
+    },
+    /// The host is back.
+    HostReconnected,
+    /// Somebody else is host.
+    HostChanged {
+        /// The display name.
+        host: &'a str,
+        /// Who.
+        host_id: UserId,
+    },
+    /// Somebody asks to come in (to the host).
+    JoinRequest {
+        /// The display name.
+        user: &'a str,
+        /// Who.
+        user_id: UserId,
+    },
+    /// Settings changed, or how many are online.
+    RoomUpdated(RoomUpdated),
+    /// The host deleted the room.
+    RoomDeleted {
+        /// Which.
+        room_id: RoomId,
+    },
+    /// Something else is being watched.
+    SourceChanged {
+        /// Where it is.
+        url: Option<&'a str>,
+        /// What it is called.
+        title: Option<&'a str>,
+        /// Whose id `video_id` is.
+        video_provider: Option<&'a str>,
+        /// The provider's id.
+        video_id: Option<&'a str>,
+    },
+    /// A message was taken back.
+    MessageErased {
+        /// Which.
+        seq: u64,
+    },
+    /// Something the client sent was refused.
+    Error {
+        /// For people.
+        message: Cow<'a, str>,
+        /// For programs.
+        code: &'static str,
+        /// Of the message that is answered.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client_id: Option<&'a str>,
+        /// When the same may be tried again, in milliseconds from now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_in_ms: Option<u64>,
+    },
+}
+
+/// `PLAYBACK_STATE`, less its type.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PlaybackState {
+    is_playing: bool,
+    time: MediaTime,
+    server_time: Timestamp,
+    version: u64,
+    rate: f64,
+}
+
+impl From<&Playback> for PlaybackState {
+    fn from(p: &Playback) -> Self {
+        Self {
+            is_playing: p.is_playing,
+            time: p.time,
+            server_time: p.at,
+            version: p.version.number,
+            rate: p.rate,
+        }
+    }
+}
+
+/// `ROOM_UPDATED`, less its type: what changed.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct RoomUpdated {
+    /// How many are online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<u64>,
+    /// Whether anybody may chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_chat_enabled: Option<bool>,
+    /// How long the room waits for a lost host, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_grace_seconds: Option<u32>,
+    /// What happens then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_host_lost: Option<OnHostLost>,
+    /// How far off a client may be before `SYNC_CHECK` corrects it, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_threshold_ms: Option<u32>,
+}
+
+/// One entry of `members`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Member<'a> {
+    /// Who.
+    pub id: UserId,
+    /// The display name in this room.
+    pub name: &'a str,
+    /// What they are.
+    pub role: Role,
+}
+
+/// `ROOM_PARTICIPANTS` without `you`: the same for everybody, so it is encoded once.
+#[derive(Clone, Debug, Serialize)]
+pub struct Participants<'a> {
+    /// Always `ROOM_PARTICIPANTS`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Names, in the order people came.
+    pub participants: Vec<&'a str>,
+    /// The host's name, online or not.
+    pub host: &'a str,
+    /// Who the host is.
+    pub host_id: UserId,
+    /// Whether the host is here.
+    pub is_host_online: bool,
+    /// The same people with ids and roles.
+    pub members: Vec<Member<'a>>,
+    /// How many are online; may be more than are listed.
+    pub online: u64,
+    /// Whether anybody may chat.
+    pub is_chat_enabled: bool,
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+}
+
+impl Frame<'_> {
+    /// An `ERROR` with a code's own sentence.
+    #[must_use]
+    pub fn error(code: Code, client_id: Option<&str>) -> Frame<'_> {
+        Frame::Error { message: code.sentence().into(), code: code.as_str(), client_id, retry_in_ms: None }
+    }
+
+    /// The frame as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json(self)
+    }
+}
+
+/// Any frame as JSON.
+#[must_use]
+pub fn json(frame: &impl Serialize) -> String {
+    // Frames are structs of strings, numbers and lists: writing them to memory can't fail.
+    serde_json::to_string(frame).unwrap_or_default()
+}
+
+/// What every chat frame starts with; the rest of it is the message as `CHAT_HISTORY` lists it, less its brace.
+pub const CHAT_PREFIX: &str = r#"{"type":"CHAT_MESSAGE","#;
+
+/// A stored message as clients see it.
+#[derive(Serialize)]
+struct ChatMessage<'a> {
+    seq: u64,
+    user: &'a str,
+    #[serde(serialize_with = "user_id")]
+    user_id: &'a [u8],
+    message: &'a str,
+    created_at: String,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    client_id: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
+}
+
+fn user_id<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    match UserId::from_slice(bytes) {
+        Ok(id) => id.serialize(serializer),
+        Err(_) => serializer.serialize_none(),
+    }
+}
+
+/// A `CHAT_MESSAGE` frame. [`CHAT_PREFIX`] cut off and a brace put before it make the entry of a history.
+#[must_use]
+pub fn chat_message(message: &v1::ChatMessage) -> String {
+    let body = json(&ChatMessage {
+        seq: message.seq,
+        user: &message.name,
+        user_id: &message.user,
+        message: if message.erased { "" } else { &message.text },
+        created_at: super::rfc3339(Timestamp(message.created_at)),
+        client_id: &message.client_id,
+        erased: message.erased,
+    });
+    format!("{CHAT_PREFIX}{}", &body[1..])
+}
+
+/// A `CHAT_HISTORY` frame of chat frames made by [`chat_message`], oldest first.
+#[must_use]
+pub fn chat_history<'a>(frames: impl Iterator<Item = &'a str>, resumed: bool, epoch: u64, head: u64) -> String {
+    let mut out = String::from(r#"{"type":"CHAT_HISTORY","messages":["#);
+    for (i, frame) in frames.enumerate() {
+        out.push_str(if i == 0 { "{" } else { ",{" });
+        out.push_str(&frame[CHAT_PREFIX.len()..]);
+    }
+    out.push_str(&format!(r#"],"resumed":{resumed},"epoch":{epoch},"head":{head}}}"#));
+    out
+}
+
+/// A `PONG`. `t0` is the JSON text that the client sent; times are Unix milliseconds of the room clock.
+#[must_use]
+pub fn pong(t0: &str, t1: Timestamp, t2: Timestamp) -> String {
+    format!(r#"{{"type":"PONG","t0":{t0},"t1":{},"t2":{}}}"#, t1.0, t2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn message(seq: u64) -> v1::ChatMessage {
+        v1::ChatMessage {
+            seq,
+            user: uuid::Uuid::from_u128(7).as_bytes().to_vec(),
+            name: "Ana \"A\"".into(),
+            text: "hi\n<b>".into(),
+            client_id: String::new(),
+            created_at: 1_700_000_000_000,
+            erased: false,
+        }
+    }
+
+    #[test]
+    fn a_history_holds_the_same_objects_as_the_messages() {
+        let frames = [chat_message(&message(1)), chat_message(&message(2))];
+        let history = chat_history(frames.iter().map(String::as_str), true, 3, 2);
+        let history: Value = serde_json::from_str(&history).unwrap();
+        let mut first: Value = serde_json::from_str(&frames[0]).unwrap();
+        assert_eq!(first["type"], "CHAT_MESSAGE");
+        first.as_object_mut().unwrap().remove("type");
+        assert_eq!(history["messages"][0], first);
+        assert_eq!(history["messages"][1]["seq"], 2);
+        assert_eq!((&history["resumed"], &history["epoch"]), (&json!(true), &json!(3)));
+    }
+
+    #[test]
+    fn an_erased_message_is_a_tombstone() {
+        let erased = v1::ChatMessage { erased: true, ..message(4) };
+        let frame: Value = serde_json::from_str(&chat_message(&erased)).unwrap();
+        assert_eq!((&frame["message"], &frame["erased"]), (&json!(""), &json!(true)));
+    }
+
+    #[test]
+    fn frames_have_the_contracts_names() {
+        let error: Value = serde_json::from_str(&Frame::error(Code::HostOnly, None).to_json()).unwrap();
+        assert_eq!(error["type"], "ERROR");
+        assert_eq!(error["code"], "HOST_ONLY");
+        let pong: Value = serde_json::from_str(&pong("-1.50", Timestamp(1), Timestamp(2))).unwrap();
+        assert_eq!(pong, json!({"type": "PONG", "t0": -1.50, "t1": 1, "t2": 2}));
+        let state = Frame::PlaybackState((&Playback::start(1, Timestamp(5))).into()).to_json();
+        let state: Value = serde_json::from_str(&state).unwrap();
+        assert_eq!((&state["type"], &state["server_time"]), (&json!("PLAYBACK_STATE"), &json!(5)));
+        let back = Frame::HostReconnected.to_json();
+        assert_eq!(back, r#"{"type":"HOST_RECONNECTED"}"#);
+    }
+}
