@@ -17,6 +17,7 @@ use streamit_domain::rate::Rate;
 use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, Timestamp, UserId};
 use streamit_wire::v1;
 
+mod clock;
 pub mod memory;
 pub mod redis;
 pub mod subscription;
@@ -85,7 +86,7 @@ pub struct RosterEntry {
 }
 
 /// A change of who is present, as it is announced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RosterChange {
     /// The roster's version before.
     pub previous: u64,
@@ -117,7 +118,8 @@ pub enum Cas {
 /// Under which conditions playback is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expect {
-    /// The stored state's version; `None` when there must be none.
+    /// The stored state's version; `None` when there must be none. A store that has lost its state takes any:
+    /// nothing in it contradicts the caller.
     pub version: Option<Version>,
     /// The caller has just asked the api for the fence, so a store without one may take it from him.
     pub confirmed: bool,
@@ -141,8 +143,34 @@ pub struct Online {
     pub users: u64,
     /// Whether the user asked about is among them.
     pub has_user: bool,
-    /// When a node last refreshed the roster; `None` when there is no roster.
+    /// When a node last refreshed the roster or somebody entered it. Outlives the roster; `None` when the store
+    /// does not know (any more).
     pub refreshed_at: Option<Timestamp>,
+}
+
+/// How long things are kept that nobody renews. Tests shorten them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A node's lease, from its last [`Rooms::beat`].
+    pub lease: Duration,
+    /// A roster, from the last [`Rooms::enter`] or [`Rooms::refresh`].
+    pub roster: Duration,
+    /// Playback, fence and the moment of the last refresh, from the last change of one of them.
+    pub playback: Duration,
+}
+
+/// For how long [`Rooms::nodes`] lists an incarnation after its last beat.
+pub const NODES_LISTED: Duration = Duration::from_secs(600);
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(6),
+            roster: Duration::from_secs(60),
+            // Longer than a week-long pause; what is older is still in the database.
+            playback: Duration::from_secs(8 * 24 * 60 * 60),
+        }
+    }
 }
 
 /// Live state and news of rooms. All calls have a deadline inside; none is retried inside.
@@ -182,7 +210,12 @@ pub trait Rooms: Send + Sync + 'static {
 
     /// Adds connections and announces users whose first one it is. Repeating it is harmless. `seen` is the highest
     /// roster version the caller knows. Returns the roster after it.
-    async fn enter(&self, room: RoomId, entries: &[Entry], seen: u64) -> Result<(RosterChange, Roster), Error>;
+    async fn enter(
+        &self,
+        room: RoomId,
+        entries: &[Entry],
+        seen: u64,
+    ) -> Result<(RosterChange, Roster), Error>;
 
     /// Removes connections and announces users whose last one it was. Repeating it is harmless.
     async fn leave(&self, room: RoomId, keys: &[EntryKey], seen: u64) -> Result<RosterChange, Error>;
@@ -238,3 +271,8 @@ pub trait Quota: Send + Sync + 'static {
 pub type SharedRooms = Arc<dyn Rooms>;
 /// [`Quota`] as services hold it.
 pub type SharedQuota = Arc<dyn Quota>;
+
+/// The news that a room's playback is `next` now.
+fn playback_event(next: &Playback) -> v1::Event {
+    v1::Event { traceparent: String::new(), kind: Some(v1::event::Kind::Playback(next.into())) }
+}

@@ -42,6 +42,9 @@ impl Feed {
     pub fn push(&self, notice: Notice) {
         if self.sender.try_send(notice).is_err() {
             self.lost.store(true, Ordering::Release);
+            // The receiver may have emptied the queue between the two lines above and sleep now without having
+            // seen the flag. If so there is room, and this wakes it; if not, it has yet to look at the flag.
+            let _ = self.sender.try_send(Notice::Lost);
         }
     }
 

@@ -1,0 +1,125 @@
+//! A roster as values. The scripts beside [`crate::redis`] say the same in Lua; the suite holds both to it.
+
+use std::collections::BTreeMap;
+
+use streamit_domain::{Incarnation, Timestamp, UserId};
+
+use crate::{Entry, EntryKey, Present, Roster, RosterChange, RosterEntry};
+
+/// Who is in one room.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    version: u64,
+    users: BTreeMap<UserId, Member>,
+    entries: BTreeMap<EntryKey, RosterEntry>,
+}
+
+#[derive(Debug)]
+struct Member {
+    /// How many entries are theirs.
+    entries: usize,
+    present: Present,
+}
+
+/// Who came and went while a roster was changed.
+#[derive(Debug, Default)]
+struct Moves {
+    joined: Vec<(UserId, Present)>,
+    left: Vec<(UserId, String)>,
+}
+
+impl Members {
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(super) fn online(&self) -> u64 {
+        self.users.len() as u64
+    }
+
+    pub(super) fn has(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
+    }
+
+    pub(super) fn enter(&mut self, entries: &[Entry], seen: u64, now: Timestamp) -> RosterChange {
+        let mut moves = Moves::default();
+        for entry in entries {
+            if let Some(known) = self.entries.get_mut(&entry.key) {
+                known.gone_at = None;
+                continue;
+            }
+            self.entries.insert(entry.key, RosterEntry { user: entry.user, gone_at: None });
+            if let Some(member) = self.users.get_mut(&entry.user) {
+                member.entries += 1;
+                continue;
+            }
+            let present = Present { name: entry.name.clone(), since: now };
+            self.users.insert(entry.user, Member { entries: 1, present: present.clone() });
+            moves.joined.push((entry.user, present));
+        }
+        self.finish(moves, seen, now)
+    }
+
+    pub(super) fn leave(&mut self, keys: &[EntryKey], seen: u64, now: Timestamp) -> RosterChange {
+        let mut moves = Moves::default();
+        for key in keys {
+            self.remove(*key, &mut moves);
+        }
+        self.finish(moves, seen, now)
+    }
+
+    pub(super) fn mark_gone(&mut self, keys: &[(EntryKey, Timestamp)]) {
+        for (key, until) in keys {
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.gone_at = Some(*until);
+            }
+        }
+    }
+
+    pub(super) fn prune(&mut self, dead: &[Incarnation], seen: u64, now: Timestamp) -> RosterChange {
+        let over: Vec<EntryKey> = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| {
+                dead.contains(&key.incarnation) || entry.gone_at.is_some_and(|until| until <= now)
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        self.leave(&over, seen, now)
+    }
+
+    pub(super) fn snapshot(&self) -> Roster {
+        Roster {
+            version: self.version,
+            users: self.users.iter().map(|(user, member)| (*user, member.present.clone())).collect(),
+            entries: self.entries.clone(),
+        }
+    }
+
+    fn remove(&mut self, key: EntryKey, moves: &mut Moves) {
+        let Some(entry) = self.entries.remove(&key) else { return };
+        let Some(member) = self.users.get_mut(&entry.user) else { return };
+        member.entries -= 1;
+        if member.entries == 0
+            && let Some(member) = self.users.remove(&entry.user)
+        {
+            moves.left.push((entry.user, member.present.name));
+        }
+    }
+
+    fn finish(&mut self, moves: Moves, seen: u64, now: Timestamp) -> RosterChange {
+        let previous = self.version;
+        if !(moves.joined.is_empty() && moves.left.is_empty()) {
+            // A roster that starts anew starts above every version that anybody can have seen of the one before.
+            let clock = if previous == 0 { u64::try_from(now.0).unwrap_or(0) } else { 0 };
+            self.version = previous.max(seen).max(clock) + 1;
+        }
+        RosterChange {
+            previous,
+            version: self.version,
+            joined: moves.joined,
+            left: moves.left,
+            online: self.online(),
+        }
+    }
+}
