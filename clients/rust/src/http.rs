@@ -120,7 +120,6 @@ impl Http {
     }
 
     /// Begins a request to `path`, which starts with a slash (a whole address is taken, too).
-    #[must_use]
     pub fn request(&self, method: &str, path: &str) -> Request {
         let url = if path.starts_with('/') { format!("{}{path}", self.base) } else { path.to_owned() };
         let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
