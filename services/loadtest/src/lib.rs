@@ -1,1 +1,40 @@
-//! .
+//! Measures a running StreamIt from outside, with the client that everybody else uses.
+//!
+//! - [`idle`]: how much memory of the server a joined connection costs that does nothing.
+//! - [`fanout`]: how long it takes from the moment something *should* have been sent until each member of the
+//!   room has it, at a fixed rate, and whether anything was lost, doubled or reordered on the way.
+//!
+//! A run gathers a crowd ([`crowd`]): guests in public rooms, one guest for each connection. Servers limit that, so
+//! start the one to be measured with `STREAMIT_LIMITS=off`. Everything is bounded: people, rates, durations and
+//! each wait. Hosts other than this machine are refused unless the operator says that they are theirs.
+
+pub mod args;
+pub mod crowd;
+pub mod fanout;
+pub mod histogram;
+pub mod idle;
+pub mod process;
+pub mod report;
+
+use args::{Args, Scenario};
+
+/// Runs what was asked for, and writes the result to `out`.
+///
+/// # Errors
+/// When the target may not be loaded, does not answer, or the crowd can't be gathered.
+pub async fn run(args: Args, out: &mut (impl std::io::Write + Send)) -> anyhow::Result<()> {
+    args.target.check()?;
+    match args.scenario {
+        Scenario::Idle(wanted) => {
+            let result = idle::run(&args.target, &wanted).await?;
+            report::write(out, args.target.json, &result)
+        }
+        Scenario::Fanout(wanted) => {
+            let result = fanout::run(&args.target, &wanted).await?;
+            report::write(out, args.target.json, &result)?;
+            // After the report: it says what went wrong.
+            anyhow::ensure!(result.is_sound(), "not everything arrived once and in order");
+            Ok(())
+        }
+    }
+}
