@@ -1,0 +1,172 @@
+//! What was said: numbered from 1 in each room, without holes, each message once.
+//!
+//! [`append`] takes many messages of many rooms in one transaction. It locks the `chat_heads` rows of its rooms in
+//! the order of their ids, so that two batches never wait for each other crosswise, and looks at everything else
+//! only then: with the lock in hand, each message stored before is seen, and no other can get the next number.
+
+mod append;
+
+use sqlx::FromRow;
+use streamit_domain::{DisplayName, RoomId, Timestamp, UserId};
+use uuid::Uuid;
+
+pub use append::{Append, Draft, Outcome, Refusal, append};
+
+use crate::{Error, Read, Result, Tx, row};
+
+/// A message as it is stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its number in the room.
+    pub seq: u64,
+    /// Who said it.
+    pub user: UserId,
+    /// What they were called then.
+    pub name: DisplayName,
+    /// What they said; none when it was erased.
+    pub text: Option<String>,
+    /// The mark the client gave it, if it gave one.
+    pub client_id: Option<String>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+impl Message {
+    /// Whether only its place is left.
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        self.text.is_none()
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What people say does not belong into a log.
+        f.debug_struct("Message").field("seq", &self.seq).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+#[derive(FromRow)]
+struct MessageRow {
+    seq: i64,
+    user_id: Uuid,
+    name: String,
+    body: Option<String>,
+    key: String,
+    key_is_client_id: bool,
+    created_at: i64,
+}
+
+impl TryFrom<MessageRow> for Message {
+    type Error = Error;
+
+    fn try_from(row: MessageRow) -> Result<Self> {
+        Ok(Self {
+            seq: row::to_u64(row.seq, "messages.seq")?,
+            user: UserId(row.user_id),
+            name: row::name(&row.name, "messages.name")?,
+            text: row.body,
+            client_id: row.key_is_client_id.then_some(row.key),
+            created_at: Timestamp(row.created_at),
+        })
+    }
+}
+
+/// Which messages of a room to read. The default is all of them, from the oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Only messages with a greater number.
+    pub after: u64,
+    /// And only those with a smaller one.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub limit: u32,
+    /// If there are more, the last ones rather than the first.
+    pub newest: bool,
+}
+
+/// A part of what was said in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The messages of the range, oldest first, erased ones as tombstones.
+    pub messages: Vec<Message>,
+    /// The highest number given out, 0 when nothing was said.
+    pub head: u64,
+    /// Messages below this number are gone.
+    pub kept_from: u64,
+    /// Grows when the database lost something.
+    pub epoch: u64,
+}
+
+#[derive(FromRow)]
+struct HeadRow {
+    head: i64,
+    kept_from: i64,
+    epoch: i64,
+}
+
+/// Reads what was said. Nothing when there is no such room.
+///
+/// # Errors
+/// When the database fails.
+pub async fn history(read: &mut Read, room: RoomId, range: Range) -> Result<Option<History>> {
+    const HEAD: &str = "
+        SELECT h.head, h.kept_from, r.epoch FROM chat_heads h JOIN rooms r ON r.id = h.room_id
+        WHERE h.room_id = $1";
+    const OLDEST: &str = "
+        SELECT seq, user_id, name, body, key, key_is_client_id, created_at FROM messages
+        WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq LIMIT $4";
+    const NEWEST: &str = "
+        SELECT seq, user_id, name, body, key, key_is_client_id, created_at FROM messages
+        WHERE room_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4";
+    let Some(head) = fetch_optional!(read, HeadRow, HEAD, room.0)? else {
+        return Ok(None);
+    };
+    // Nothing above the head that was read: a message stored since then would contradict it.
+    let above = head.head.saturating_add(1);
+    let before = range.before.map_or(above, |before| row::to_i64(before).min(above));
+    let sql = if range.newest { NEWEST } else { OLDEST };
+    let rows =
+        fetch_all!(read, MessageRow, sql, room.0, row::to_i64(range.after), before, i64::from(range.limit))?;
+    let mut messages: Vec<Message> = rows.into_iter().map(Message::try_from).collect::<Result<_>>()?;
+    if range.newest {
+        messages.reverse();
+    }
+    Ok(Some(History {
+        messages,
+        head: row::to_u64(head.head, "chat_heads.head")?,
+        kept_from: row::to_u64(head.kept_from, "chat_heads.kept_from")?,
+        epoch: row::to_u64(head.epoch, "rooms.epoch")?,
+    }))
+}
+
+/// Takes back what was said; a tombstone stays in its place. Gives the room's epoch, or nothing when there is no
+/// such message or it was taken back before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn erase(tx: &mut Tx, room: RoomId, seq: u64, now: Timestamp) -> Result<Option<u64>> {
+    const SQL: &str = "
+        UPDATE messages SET body = NULL, erased_at = $3
+        WHERE room_id = $1 AND seq = $2 AND erased_at IS NULL
+        RETURNING (SELECT epoch FROM rooms WHERE id = $1)";
+    fetch_optional!(tx, (i64,), SQL, room.0, row::to_i64(seq), now.0)?
+        .map(|(epoch,)| row::to_u64(epoch, "rooms.epoch"))
+        .transpose()
+}
+
+/// Forgets the messages of a room below `kept_from`, never more than there are: retention cuts a prefix only.
+/// Gives how many went.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cut(tx: &mut Tx, room: RoomId, kept_from: u64) -> Result<u64> {
+    const HEAD: &str = "
+        UPDATE chat_heads SET kept_from = CASE WHEN $2 > head + 1 THEN head + 1 ELSE $2 END
+        WHERE room_id = $1 AND kept_from < $2 RETURNING kept_from";
+    const MESSAGES: &str = "DELETE FROM messages WHERE room_id = $1 AND seq < $2";
+    match fetch_optional!(tx, (i64,), HEAD, room.0, row::to_i64(kept_from))? {
+        Some((kept_from,)) => execute!(tx, MESSAGES, room.0, kept_from),
+        None => Ok(0),
+    }
+}
