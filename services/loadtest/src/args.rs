@@ -89,6 +89,9 @@ pub struct Fanout {
     /// For how long it is sent before that.
     #[arg(long, default_value = "2s", value_parser = seconds)]
     pub warmup: Duration,
+    /// For how long, after the last was due, to wait for what is still on its way.
+    #[arg(long, default_value = "10s", value_parser = seconds)]
+    pub stragglers: Duration,
 }
 
 /// What is sent.

@@ -1,7 +1,5 @@
 //! Getting people into rooms.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use streamit_client::{Connection, Entry, Error, Http, Options};
@@ -92,6 +90,3 @@ pub async fn connect(target: &Target, rooms: &[Room]) -> anyhow::Result<Vec<(usi
         .try_collect()
         .await
 }
-
-/// How long a reader waits, after the last message was due, for what is still on its way.
-pub const STRAGGLERS: Duration = Duration::from_secs(10);

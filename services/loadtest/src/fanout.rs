@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use crate::args::{Fanout, Target, What};
-use crate::crowd::{self, STRAGGLERS};
+use crate::crowd;
 use crate::histogram::Histogram;
 use crate::process;
 use crate::report::Table;
@@ -39,6 +39,8 @@ struct Schedule {
     first_measured: u64,
     /// How many there are in each room.
     messages: u64,
+    /// How long, after the last was due, to wait for what is still on its way.
+    stragglers: Duration,
 }
 
 impl Schedule {
@@ -150,6 +152,7 @@ pub async fn run(target: &Target, wanted: &Fanout) -> anyhow::Result<Report> {
         rooms: wanted.rooms,
         first_measured: warmup,
         messages: warmup + measured,
+        stragglers: wanted.stragglers,
     };
 
     let latency = Arc::new(Histogram::default());
@@ -286,7 +289,7 @@ async fn read(
     latency: Arc<Histogram>,
 ) -> Seen {
     let mut seen = Seen::default();
-    let give_up = (schedule.end() + STRAGGLERS).into();
+    let give_up = (schedule.end() + schedule.stragglers).into();
     while seen.received < schedule.messages {
         let frame = match timeout_at(give_up, receiver.frame()).await {
             Ok(Ok(Frame::Text(text))) => text,
@@ -424,7 +427,8 @@ mod tests {
     fn rooms_share_the_period_evenly() {
         let start = Instant::now();
         let period = Duration::from_millis(100);
-        let schedule = Schedule { start, period, rooms: 4, first_measured: 5, messages: 15 };
+        let schedule =
+            Schedule { start, period, rooms: 4, first_measured: 5, messages: 15, stragglers: Duration::ZERO };
         assert_eq!(schedule.due(0, 0), start);
         assert_eq!(schedule.due(1, 2) - start, Duration::from_millis(225));
         assert_eq!(schedule.end() - schedule.measured_from(), Duration::from_secs(1));
