@@ -4,21 +4,20 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
 use crate::error::{CloseReason, Error};
 use crate::event::{ChatHistory, Event, Participants, PlaybackState};
+use crate::sender::Sender;
 
 /// 4 KiB each way instead of the usual 128: a load test holds many thousands of these.
 const BUFFER: usize = 4096;
@@ -235,111 +234,6 @@ impl Connection {
     }
 }
 
-/// The direction to the server.
-#[derive(Debug)]
-pub struct Sender {
-    sink: SplitSink<WebSocketStream<TcpStream>, Message>,
-}
-
-impl Sender {
-    /// Says something. With a `client_id` (at most 64 characters) it can be sent again without being said twice.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] when the connection has ended; so for all of these.
-    pub async fn chat(&mut self, message: &str, client_id: Option<&str>) -> Result<(), Error> {
-        let mut frame = json!({"type": "CHAT_MESSAGE", "message": message});
-        if let Some(id) = client_id {
-            frame["client_id"] = id.into();
-        }
-        self.json(&frame).await
-    }
-
-    /// Starts the film, here or where it stands (host).
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn play(&mut self, time: Option<f64>) -> Result<(), Error> {
-        self.command("PLAY", time).await
-    }
-
-    /// Stops the film, here or where it stands (host).
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn pause(&mut self, time: Option<f64>) -> Result<(), Error> {
-        self.command("PAUSE", time).await
-    }
-
-    /// Goes to a position, running or stopped as before (host).
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn seek(&mut self, time: f64) -> Result<(), Error> {
-        self.command("SEEK", Some(time)).await
-    }
-
-    /// Asks for the room's clock; see [`crate::RoomClock::t0`].
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn ping(&mut self, t0: f64) -> Result<(), Error> {
-        self.json(&json!({"type": "PING", "t0": t0})).await
-    }
-
-    /// Tells where one is, in seconds; a correction comes back when that is too far off.
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn sync_check(&mut self, client_time: f64) -> Result<(), Error> {
-        self.json(&json!({"type": "SYNC_CHECK", "client_time": client_time})).await
-    }
-
-    async fn command(&mut self, kind: &str, time: Option<f64>) -> Result<(), Error> {
-        let mut frame = json!({"type": kind});
-        if let Some(time) = time {
-            frame["time"] = time.into();
-        }
-        self.json(&frame).await
-    }
-
-    /// Sends any JSON.
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn json(&mut self, frame: &Value) -> Result<(), Error> {
-        self.text(frame.to_string()).await
-    }
-
-    /// Sends any text.
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn text(&mut self, text: impl Into<String>) -> Result<(), Error> {
-        self.message(Message::text(text.into())).await
-    }
-
-    /// Sends a binary frame, which the contract has no use for.
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn binary(&mut self, bytes: Vec<u8>) -> Result<(), Error> {
-        self.message(Message::Binary(bytes.into())).await
-    }
-
-    /// Sends a close frame. The end comes from the receiver.
-    ///
-    /// # Errors
-    /// When the connection has ended.
-    pub async fn close(&mut self, code: u16, reason: &str) -> Result<(), Error> {
-        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-        self.message(Message::Close(Some(frame))).await
-    }
-
-    async fn message(&mut self, message: Message) -> Result<(), Error> {
-        self.sink.send(message).await.map_err(|error| Error::Closed(ended_by(&error)))
-    }
-}
-
 /// The direction from the server. Read it: PINGs of the server are answered while reading.
 #[derive(Debug)]
 pub struct Receiver {
@@ -508,6 +402,6 @@ fn connect_error(error: tungstenite::Error) -> Error {
     }
 }
 
-fn ended_by(error: &tungstenite::Error) -> CloseReason {
+pub(crate) fn ended_by(error: &tungstenite::Error) -> CloseReason {
     CloseReason::broken(&error.to_string())
 }

@@ -46,16 +46,18 @@ mod connection;
 mod error;
 mod event;
 mod http;
+mod sender;
 mod session;
 mod types;
 
 pub use clock::RoomClock;
-pub use connection::{Connection, Frame, Options, Receiver, Sender, Welcome};
+pub use connection::{Connection, Frame, Options, Receiver, Welcome};
 pub use error::{Advice, ApiError, CloseReason, Error};
 pub use event::{
     ChatHistory, ChatMessage, Erased, Event, HostChanged, HostDisconnected, Member, Participants, Person,
     PlaybackState, Pong, Refusal, Rest, RoomUpdated, SyncCorrection,
 };
 pub use http::{Http, Request, Response};
+pub use sender::Sender;
 pub use session::{Session, Update};
 pub use types::{Account, Entry, Joined, Me, NewRoom, Page, Participant, PublicRoom, RoomDetail, Status};
