@@ -1,0 +1,190 @@
+//! Between what Redis holds and the values of this crate.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use prost::Message;
+use redis::{FromRedisValue, Value, from_redis_value};
+use streamit_domain::playback::Version;
+use streamit_domain::{ConnectionId, MediaTime, Playback, Timestamp};
+use streamit_wire::v1;
+
+use crate::{Cas, EntryKey, Error, Notice, Present, Roster, RosterChange, RosterEntry};
+
+/// What a payload holds: its first byte.
+const EVENT: u8 = b'e';
+const ROSTER: u8 = b'r';
+
+/// An event as it is published.
+pub(super) fn event(event: &v1::Event) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + event.encoded_len());
+    bytes.push(EVENT);
+    bytes.extend(event.encode_to_vec());
+    bytes
+}
+
+/// Reads a payload; `None` when it is of a kind that only a newer release knows, or broken.
+pub(super) fn notice(payload: &[u8]) -> Option<Notice> {
+    let (kind, rest) = payload.split_first()?;
+    match *kind {
+        EVENT => v1::Event::decode(rest).ok().map(|event| Notice::Event(Arc::new(event))),
+        ROSTER => change(strings(rest)?).ok().map(|change| Notice::Roster(Arc::new(change))),
+        _ => None,
+    }
+}
+
+/// Takes `<length>:<bytes>` pieces apart, as `members.lua` puts them together.
+fn strings(mut rest: &[u8]) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let colon = rest.iter().position(|byte| *byte == b':')?;
+        let length: usize = std::str::from_utf8(&rest[..colon]).ok()?.parse().ok()?;
+        let end = (colon + 1).checked_add(length)?;
+        all.push(String::from_utf8(rest.get(colon + 1..end)?.to_vec()).ok()?);
+        rest = &rest[end..];
+    }
+    Some(all)
+}
+
+/// Reads a reply.
+pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, Error> {
+    from_redis_value(value).map_err(|_| Error::Answer("another kind of value than expected".into()))
+}
+
+/// Reads the next piece of a list.
+fn next<T: FromStr>(pieces: &mut impl Iterator<Item = String>, what: &str) -> Result<T, Error> {
+    parse(&pieces.next().unwrap_or_default(), what)
+}
+
+fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::Answer(format!("no {what} where one belongs")))
+}
+
+/// Reads the list that `members.lua` makes of a change.
+pub(super) fn change(pieces: Vec<String>) -> Result<RosterChange, Error> {
+    let mut pieces = pieces.into_iter();
+    let previous = next(&mut pieces, "version")?;
+    let version = next(&mut pieces, "version")?;
+    let online = next(&mut pieces, "count")?;
+    let count: usize = next(&mut pieces, "count")?;
+    let mut joined = Vec::new();
+    for _ in 0..count {
+        let user = next(&mut pieces, "user")?;
+        let since = Timestamp(next(&mut pieces, "moment")?);
+        joined.push((user, Present { since, name: next(&mut pieces, "name")? }));
+    }
+    let mut left = Vec::new();
+    while let Some(user) = pieces.next() {
+        left.push((parse(&user, "user")?, next(&mut pieces, "name")?));
+    }
+    Ok(RosterChange { previous, version, joined, left, online })
+}
+
+/// Reads the hash of a roster.
+pub(super) fn roster(fields: Vec<(String, String)>) -> Result<Roster, Error> {
+    let mut roster = Roster { version: 0, users: BTreeMap::new(), entries: BTreeMap::new() };
+    for (field, value) in fields {
+        if field == "v" {
+            roster.version = parse(&value, "version")?;
+        } else if let Some(user) = field.strip_prefix("u:") {
+            let mut parts = value.splitn(3, '|').skip(1).map(str::to_owned);
+            let since = Timestamp(next(&mut parts, "moment")?);
+            let present = Present { since, name: next(&mut parts, "name")? };
+            roster.users.insert(parse(user, "user")?, present);
+        } else if let Some(entry) = field.strip_prefix("e:") {
+            let (incarnation, connection) = entry.split_once(':').unwrap_or_default();
+            let key = EntryKey {
+                incarnation: parse(incarnation, "incarnation")?,
+                connection: ConnectionId(parse(connection, "connection")?),
+            };
+            let (user, gone_at) = value.split_once('|').unwrap_or_default();
+            let gone_at = if gone_at.is_empty() { None } else { Some(Timestamp(parse(gone_at, "moment")?)) };
+            roster.entries.insert(key, RosterEntry { user: parse(user, "user")?, gone_at });
+        }
+    }
+    Ok(roster)
+}
+
+/// A playback's fields, in the order of `set_playback.lua`. Floating point numbers are written in the fewest digits
+/// that read back as the same number.
+pub(super) fn play_fields(state: &Playback) -> [String; 6] {
+    [
+        state.version.fence.to_string(),
+        state.version.number.to_string(),
+        u8::from(state.is_playing).to_string(),
+        format!("{:?}", state.time.secs()),
+        state.at.0.to_string(),
+        format!("{:?}", state.rate),
+    ]
+}
+
+/// Reads the same fields; `None` when there is no playback.
+pub(super) fn playback(fields: Vec<Option<String>>) -> Result<Option<Playback>, Error> {
+    let Some(fields) = fields.into_iter().collect::<Option<Vec<String>>>() else { return Ok(None) };
+    let mut fields = fields.into_iter();
+    let fence = next(&mut fields, "fence")?;
+    let number = next(&mut fields, "version")?;
+    let is_playing = next::<u8>(&mut fields, "flag")? != 0;
+    let time = MediaTime::try_from(next::<f64>(&mut fields, "position")?);
+    Ok(Some(Playback {
+        version: Version { fence, number },
+        is_playing,
+        time: time.map_err(|invalid| Error::Answer(invalid.to_string()))?,
+        at: Timestamp(next(&mut fields, "moment")?),
+        rate: next(&mut fields, "rate")?,
+    }))
+}
+
+/// Reads what `set_playback.lua` says.
+pub(super) fn cas(reply: Vec<Option<String>>) -> Result<Cas, Error> {
+    let mut reply = reply.into_iter();
+    match reply.next().flatten().as_deref() {
+        Some("stored") => Ok(Cas::Stored),
+        Some("unknown") => Ok(Cas::Unknown),
+        Some("not_empty") => Ok(Cas::NotEmpty),
+        Some("fenced") => Ok(Cas::Fenced(next(&mut reply.flatten(), "fence")?)),
+        Some("conflict") => {
+            let stored = playback(reply.collect())?;
+            stored.map(Cas::Conflict).ok_or_else(|| Error::Answer("half a playback".into()))
+        }
+        _ => Err(Error::Answer("no outcome where one belongs".into())),
+    }
+}
+
+/// The version of a playback, from its two fields.
+pub(super) fn version(fence: Option<u64>, number: Option<u64>) -> Option<Version> {
+    Some(Version { fence: fence?, number: number? })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn payloads_of_a_newer_release_and_broken_ones_are_skipped() {
+        for payload in
+            [&b""[..], b"z1:1", b"r", b"r5:1", b"r1:x1:11:11:0", b"r:", b"e\xff", b"r99999999999999999999:"]
+        {
+            assert!(notice(payload).is_none(), "{payload:?}");
+        }
+        assert!(matches!(notice(b"r1:31:41:01:0"), Some(Notice::Roster(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_position_survives_to_the_last_bit(time in 0.0f64..1e300, rate in 1e-3f64..1e3, at in any::<i64>()) {
+            let state = Playback {
+                version: Version { fence: 3, number: (1 << 53) - 1 },
+                is_playing: true,
+                time: MediaTime::try_from(time).unwrap(),
+                at: Timestamp(at),
+                rate,
+            };
+            let fields = play_fields(&state).into_iter().map(Some).collect();
+            prop_assert_eq!(playback(fields).unwrap(), Some(state));
+        }
+    }
+}

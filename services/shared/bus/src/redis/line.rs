@@ -1,0 +1,63 @@
+//! A connection of its own for what must not queue behind other calls: leases and probes.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, Pipeline, RedisResult, Value};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use super::ask::{away, sound};
+use crate::Error;
+
+/// One connection, made when needed and again after any failure. Calls share it.
+pub(super) struct Line {
+    client: Client,
+    config: AsyncConnectionConfig,
+    deadline: Duration,
+    connection: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Which connection of this line's life it is.
+    number: u64,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Line {
+    pub(super) fn new(client: Client, deadline: Duration) -> Self {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(deadline))
+            .set_response_timeout(Some(deadline));
+        Self { client, config, deadline, connection: Mutex::default() }
+    }
+
+    /// Sends `pipeline` and returns the answer of each command.
+    pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
+        let deadline = Instant::now() + self.deadline;
+        let (number, mut connection) =
+            timeout_at(deadline, self.connection()).await.map_err(|_| Error::Away(None))?.map_err(away)?;
+        let answers = timeout_at(deadline, connection.req_packed_commands(pipeline, 0, pipeline.len())).await;
+        let answers = answers.map_err(|_| Error::Away(None)).and_then(|answers| answers.map_err(away));
+        let answers = answers.and_then(sound);
+        if answers.is_err() {
+            let mut held = self.connection.lock().await;
+            if held.number == number {
+                held.connection = None;
+            }
+        }
+        answers
+    }
+
+    async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+        let mut held = self.connection.lock().await;
+        if let Some(connection) = &held.connection {
+            return Ok((held.number, connection.clone()));
+        }
+        let connection = self.client.get_multiplexed_async_connection_with_config(&self.config).await?;
+        held.number += 1;
+        held.connection = Some(connection.clone());
+        Ok((held.number, connection))
+    }
+}

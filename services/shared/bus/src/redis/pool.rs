@@ -1,0 +1,112 @@
+//! Connections for calls, shared by the process.
+
+use std::time::Duration;
+
+use deadpool::managed::{self, Metrics, RecycleResult};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, Script,
+    ServerErrorKind, Value,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::RedisOptions;
+use super::ask::{away, first_error, sound};
+use crate::Error;
+
+/// A connection that was quiet for longer is asked whether it still lives before it is used.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Makes and checks connections. The checking of `deadpool-redis` costs a round trip for each use, which would double
+/// the time of every call; here a connection is checked only after a pause or when another one has failed.
+struct Manager(deadpool_redis::Manager);
+
+impl managed::Manager for Manager {
+    type Type = MultiplexedConnection;
+    type Error = RedisError;
+
+    async fn create(&self) -> RedisResult<MultiplexedConnection> {
+        self.0.create().await
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut MultiplexedConnection,
+        metrics: &Metrics,
+    ) -> RecycleResult<RedisError> {
+        if metrics.last_used() < TRUSTED {
+            return Ok(());
+        }
+        self.0.recycle(connection, metrics).await
+    }
+}
+
+/// The pool. Each call has a deadline that includes waiting for a connection.
+pub(super) struct Pool {
+    pool: managed::Pool<Manager>,
+    deadline: Duration,
+}
+
+impl Pool {
+    pub(super) fn new(info: ConnectionInfo, options: &RedisOptions) -> RedisResult<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(options.deadline))
+            .set_response_timeout(Some(options.deadline));
+        let manager = Manager(deadpool_redis::Manager::new_with_config(info, config)?);
+        let pool = managed::Pool::builder(manager).max_size(options.pool_size.max(1)).build();
+        let pool =
+            pool.map_err(|_| (ErrorKind::InvalidClientConfig, "the pool's settings contradict each other"))?;
+        Ok(Self { pool, deadline: options.deadline })
+    }
+
+    /// Sends `pipeline`, all of whose scripts are `script`, and returns the answer of each command.
+    pub(super) async fn ask(
+        &self,
+        pipeline: &Pipeline,
+        script: Option<&Script>,
+    ) -> Result<Vec<Value>, Error> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = Instant::now() + self.deadline;
+        let connection = timeout_at(deadline, self.pool.get()).await.map_err(|_| Error::Away(None))?;
+        let mut connection = connection.map_err(away)?;
+        match timeout_at(deadline, send(&mut connection, pipeline, script)).await {
+            Ok(Ok(answers)) => {
+                let answers = sound(answers);
+                if answers.is_err() {
+                    // A server that is loading, or a replica now: the next call had better look again.
+                    drop(managed::Object::take(connection));
+                }
+                answers
+            }
+            Ok(Err(error)) => {
+                drop(managed::Object::take(connection));
+                // What cut one connection has probably cut those that lie idle.
+                self.pool.retain(|_, _| false);
+                Err(away(error))
+            }
+            Err(_) => {
+                drop(managed::Object::take(connection));
+                Err(Error::Away(None))
+            }
+        }
+    }
+}
+
+/// Sends, and sends again after teaching the server the script that it did not know.
+async fn send(
+    connection: &mut MultiplexedConnection,
+    pipeline: &Pipeline,
+    script: Option<&Script>,
+) -> RedisResult<Vec<Value>> {
+    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+    let is_unknown = |error: RedisError| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
+    match script {
+        Some(script) if first_error(&answers).is_some_and(is_unknown) => {
+            script.load_async(connection).await?;
+            connection.req_packed_commands(pipeline, 0, pipeline.len()).await
+        }
+        _ => Ok(answers),
+    }
+}

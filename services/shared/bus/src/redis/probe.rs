@@ -1,0 +1,156 @@
+//! The node's own pulse: is the store there, does news come through, is it still the same store, what time is it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use redis::pipe;
+use streamit_telemetry::SharedClock;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::RedisOptions;
+use super::codec::read;
+use super::hub::Hub;
+use super::line::Line;
+use crate::Error;
+use crate::clock::RoomClock;
+
+/// So many probes on their way mean that the subscription no longer works: a connection may be half open for many
+/// minutes before the operating system notices.
+const MISSED: u64 = 2;
+
+/// The node's own channel: numbers are sent into it and should come back.
+pub(super) struct Echo {
+    channel: String,
+    sent: AtomicU64,
+    heard: AtomicU64,
+    missed: Notify,
+}
+
+impl Echo {
+    pub(super) fn new(name: Uuid) -> Arc<Self> {
+        Arc::new(Self {
+            channel: format!("s1:probe:{name}"),
+            sent: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            missed: Notify::new(),
+        })
+    }
+
+    pub(super) fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Takes in a message of the subscription; `false` when it is for somebody else.
+    pub(super) fn hear(&self, channel: &[u8], payload: &[u8]) -> bool {
+        if channel != self.channel.as_bytes() {
+            return false;
+        }
+        if let Some(number) = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok()) {
+            self.heard.fetch_max(number, Ordering::AcqRel);
+        }
+        true
+    }
+
+    /// A new subscription is not to blame for what was sent before it.
+    pub(super) fn expect_from_now(&self) {
+        self.heard.fetch_max(self.sent.load(Ordering::Acquire), Ordering::AcqRel);
+    }
+
+    /// Waits until too many probes are missing.
+    pub(super) async fn is_missed(&self) {
+        self.missed.notified().await;
+    }
+
+    fn missing(&self) -> u64 {
+        self.sent.load(Ordering::Acquire).saturating_sub(self.heard.load(Ordering::Acquire))
+    }
+}
+
+/// What the probes tell.
+pub(super) struct Pulse {
+    answers: AtomicBool,
+    hub: Arc<Hub>,
+    echo: Arc<Echo>,
+}
+
+impl Pulse {
+    pub(super) fn new(hub: Arc<Hub>, echo: Arc<Echo>) -> Arc<Self> {
+        Arc::new(Self { answers: AtomicBool::new(false), hub, echo })
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.answers.load(Ordering::Acquire) && self.hub.is_up() && self.echo.missing() < MISSED
+    }
+}
+
+/// What sends the probes.
+pub(super) struct Prober {
+    pub(super) line: Arc<Line>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) room_clock: Arc<RoomClock>,
+    pub(super) process_clock: SharedClock,
+    pub(super) options: RedisOptions,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl Prober {
+    /// Runs until shutdown. `tried` is told when the first probe has come to an end, good or bad.
+    pub(super) async fn run(self, tried: oneshot::Sender<()>) {
+        let mut tried = Some(tried);
+        let mut store = None;
+        let mut ticks = tokio::time::interval(self.options.probe_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.shutdown.cancelled() => return,
+            }
+            if self.pulse.hub.is_up() && self.pulse.echo.missing() >= MISSED {
+                self.pulse.echo.missed.notify_one();
+            }
+            let answer = self.probe(&mut store).await;
+            let answered = self.pulse.answers.swap(answer.is_ok(), Ordering::AcqRel);
+            match answer {
+                Err(error) if answered => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "Redis does not answer");
+                }
+                Ok(()) if !answered && tried.is_none() => {
+                    tracing::info!("Redis answers again");
+                    self.pulse.hub.doubt();
+                }
+                _ => {}
+            }
+            tried.take().map(|tried| tried.send(()));
+        }
+    }
+
+    async fn probe(&self, store: &mut Option<String>) -> Result<(), Error> {
+        let number = self.pulse.echo.sent.load(Ordering::Acquire) + 1;
+        let mut probe = pipe();
+        probe.cmd("TIME").cmd("PUBLISH").arg(self.pulse.echo.channel()).arg(number);
+        probe.cmd("INFO").arg("server");
+        let asked = self.process_clock.monotonic();
+        let mut answers = self.line.ask(&probe).await?.into_iter();
+        let answered = self.process_clock.monotonic();
+        // Only what was surely sent can be missed.
+        self.pulse.echo.sent.store(number, Ordering::Release);
+
+        let (seconds, micros): (i64, i64) = read(answers.next().unwrap_or_default())?;
+        let info: String = read(answers.nth(1).unwrap_or_default())?;
+        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        if store.as_deref() != Some(run_id) {
+            if store.is_some() {
+                tracing::warn!("another Redis answers now, or it was restarted");
+                self.room_clock.forget();
+                self.pulse.hub.doubt();
+            }
+            *store = Some(run_id.to_owned());
+        }
+        self.room_clock.look(asked, answered, seconds * 1_000_000 + micros);
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! [`Rooms`] on Redis.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use redis::{Pipeline, Script, Value, pipe};
+use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
+use streamit_wire::v1;
+
+use super::codec::{self, read};
+use super::hub::Topic;
+use super::{RedisRooms, keys, millis, script};
+use crate::{
+    Cas, Entry, EntryKey, Error, Expect, LiveVersions, NODES_LISTED, Online, Rooms, Roster, RosterChange,
+    Subscription,
+};
+
+/// So many rooms are asked about in one round trip: few enough that nobody else waits long behind them.
+const BULK: usize = 256;
+
+impl RedisRooms {
+    async fn ask_one(&self, call: &Pipeline, script: Option<&Script>) -> Result<Value, Error> {
+        let answers = self.pool.ask(call, script).await?;
+        Ok(answers.into_iter().next().unwrap_or_default())
+    }
+
+    async fn change(
+        &self,
+        script: &Script,
+        room: RoomId,
+        seen: u64,
+        who: Vec<String>,
+    ) -> Result<RosterChange, Error> {
+        let mut call = pipe();
+        script::call(&mut call, script, &[keys::roster(room), keys::news(room)]).arg(seen).arg(who);
+        codec::change(read(self.ask_one(&call, Some(script)).await?)?)
+    }
+}
+
+#[async_trait]
+impl Rooms for RedisRooms {
+    fn now(&self) -> Timestamp {
+        self.room_clock.now(self.process_clock.monotonic())
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.pulse.is_healthy()
+    }
+
+    fn doubts(&self) -> u64 {
+        self.hub.doubts()
+    }
+
+    async fn subscribe(&self, room: RoomId) -> Result<Subscription, Error> {
+        self.hub.subscribe(Topic::Room(room), self.options.deadline).await
+    }
+
+    async fn subscribe_all(&self) -> Result<Subscription, Error> {
+        self.hub.subscribe(Topic::All, self.options.deadline).await
+    }
+
+    async fn publish(&self, room: RoomId, event: &v1::Event) -> Result<(), Error> {
+        let mut call = pipe();
+        call.cmd("PUBLISH").arg(keys::news(room)).arg(codec::event(event));
+        self.pool.ask(&call, None).await.map(drop)
+    }
+
+    async fn publish_all(&self, event: &v1::Event) -> Result<(), Error> {
+        let mut call = pipe();
+        call.cmd("PUBLISH").arg(keys::ALL).arg(codec::event(event));
+        self.pool.ask(&call, None).await.map(drop)
+    }
+
+    async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error> {
+        let mut call = pipe();
+        call.cmd("HMGET").arg(keys::play(room));
+        call.arg(&["state_fence", "version", "playing", "time", "at", "rate"]);
+        codec::playback(read(self.ask_one(&call, None).await?)?)
+    }
+
+    async fn set_playback(&self, room: RoomId, expect: Expect, next: &Playback) -> Result<Cas, Error> {
+        let part = |part: Option<u64>| part.map_or_else(String::new, |part| part.to_string());
+        let mut call = pipe();
+        script::call(
+            &mut call,
+            &script::SET_PLAYBACK,
+            &[keys::play(room), keys::roster(room), keys::news(room)],
+        )
+        .arg(part(expect.version.map(|version| version.fence)))
+        .arg(part(expect.version.map(|version| version.number)))
+        .arg(u8::from(expect.confirmed))
+        .arg(u8::from(expect.only_if_empty))
+        .arg(millis(self.options.lifetimes.playback))
+        .arg(codec::event(&crate::playback_event(next)))
+        .arg(&codec::play_fields(next));
+        codec::cas(read(self.ask_one(&call, Some(&script::SET_PLAYBACK)).await?)?)
+    }
+
+    async fn raise_fence(&self, room: RoomId, fence: u64) -> Result<(), Error> {
+        let mut call = pipe();
+        script::call(&mut call, &script::RAISE_FENCE, &[keys::play(room)])
+            .arg(fence)
+            .arg(millis(self.options.lifetimes.playback));
+        self.ask_one(&call, Some(&script::RAISE_FENCE)).await.map(drop)
+    }
+
+    async fn enter(
+        &self,
+        room: RoomId,
+        entries: &[Entry],
+        seen: u64,
+    ) -> Result<(RosterChange, Roster), Error> {
+        let mut call = pipe();
+        script::call(&mut call, &script::ENTER, &[keys::roster(room), keys::news(room), keys::play(room)])
+            .arg(seen)
+            .arg(millis(self.options.lifetimes.roster))
+            .arg(millis(self.options.lifetimes.playback));
+        for entry in entries {
+            call.arg(keys::entry(entry.key)).arg(entry.user.to_string()).arg(&entry.name);
+        }
+        let (change, roster) = read(self.ask_one(&call, Some(&script::ENTER)).await?)?;
+        Ok((codec::change(change)?, codec::roster(roster)?))
+    }
+
+    async fn leave(&self, room: RoomId, keys: &[EntryKey], seen: u64) -> Result<RosterChange, Error> {
+        let who = keys.iter().map(|key| keys::entry(*key)).collect();
+        self.change(&script::LEAVE, room, seen, who).await
+    }
+
+    async fn mark_gone(&self, room: RoomId, keys: &[(EntryKey, Timestamp)]) -> Result<(), Error> {
+        let mut call = pipe();
+        script::call(&mut call, &script::MARK_GONE, &[keys::roster(room)]);
+        for (key, until) in keys {
+            call.arg(keys::entry(*key)).arg(until.0);
+        }
+        self.ask_one(&call, Some(&script::MARK_GONE)).await.map(drop)
+    }
+
+    async fn prune(&self, room: RoomId, dead: &[Incarnation], seen: u64) -> Result<RosterChange, Error> {
+        let who = dead.iter().map(ToString::to_string).collect();
+        self.change(&script::PRUNE, room, seen, who).await
+    }
+
+    async fn roster(&self, room: RoomId) -> Result<Roster, Error> {
+        let mut call = pipe();
+        call.cmd("HGETALL").arg(keys::roster(room));
+        codec::roster(read(self.ask_one(&call, None).await?)?)
+    }
+
+    async fn refresh(&self, rooms: &[RoomId]) -> Result<Vec<LiveVersions>, Error> {
+        let mut all = Vec::with_capacity(rooms.len());
+        for rooms in rooms.chunks(BULK) {
+            let mut call = pipe();
+            for room in rooms {
+                script::call(&mut call, &script::REFRESH, &[keys::roster(*room), keys::play(*room)])
+                    .arg(millis(self.options.lifetimes.roster))
+                    .arg(millis(self.options.lifetimes.playback));
+            }
+            for answer in self.pool.ask(&call, Some(&script::REFRESH)).await? {
+                let (roster, fence, number) = read(answer)?;
+                all.push(LiveVersions { roster, playback: codec::version(fence, number) });
+            }
+        }
+        Ok(all)
+    }
+
+    async fn online(&self, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Online>, Error> {
+        let mut all = Vec::with_capacity(rooms.len());
+        for rooms in rooms.chunks(BULK) {
+            let mut call = pipe();
+            for (room, user) in rooms {
+                let user = user.map_or_else(String::new, keys::user);
+                call.cmd("HMGET").arg(keys::roster(*room)).arg("n").arg(user);
+                call.cmd("HGET").arg(keys::play(*room)).arg("seen");
+            }
+            let mut answers = self.pool.ask(&call, None).await?.into_iter();
+            while let (Some(roster), Some(seen)) = (answers.next(), answers.next()) {
+                let (users, user): (Option<u64>, Option<String>) = read(roster)?;
+                let refreshed_at = read::<Option<i64>>(seen)?.map(Timestamp);
+                all.push(Online { users: users.unwrap_or(0), has_user: user.is_some(), refreshed_at });
+            }
+        }
+        Ok(all)
+    }
+
+    async fn beat(&self, incarnation: Incarnation) -> Result<(), Error> {
+        let now = self.now();
+        // One command sets and limits it: a counter whose expiry got lost on the way would live for ever.
+        let beat = self.beats.fetch_add(1, Ordering::Relaxed);
+        let mut call = pipe();
+        call.cmd("SET").arg(keys::lease(incarnation)).arg(beat);
+        call.arg("PX").arg(millis(self.options.lifetimes.lease));
+        call.cmd("ZADD").arg(keys::NODES).arg(now.0).arg(incarnation.to_string());
+        call.cmd("ZREMRANGEBYSCORE").arg(keys::NODES).arg("-inf").arg(now.minus(NODES_LISTED).0);
+        call.cmd("PEXPIRE").arg(keys::NODES).arg(millis(NODES_LISTED));
+        self.line.ask(&call).await.map(drop)
+    }
+
+    async fn rest(&self, incarnation: Incarnation) -> Result<(), Error> {
+        let mut call = pipe();
+        call.cmd("DEL").arg(keys::lease(incarnation));
+        self.line.ask(&call).await.map(drop)
+    }
+
+    async fn nodes(&self) -> Result<Vec<Incarnation>, Error> {
+        let mut call = pipe();
+        call.cmd("ZRANGEBYSCORE").arg(keys::NODES).arg(self.now().minus(NODES_LISTED).0).arg("+inf");
+        let names: Vec<String> = read(self.line.ask(&call).await?.into_iter().next().unwrap_or_default())?;
+        let parse = |name: &String| {
+            name.parse().map_err(|_| Error::Answer("no incarnation where one belongs".into()))
+        };
+        names.iter().map(parse).collect()
+    }
+
+    async fn beats(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<u64>>, Error> {
+        let mut call = pipe();
+        for incarnation in incarnations {
+            call.cmd("GET").arg(keys::lease(*incarnation));
+        }
+        self.line.ask(&call).await?.into_iter().map(read).collect()
+    }
+}
