@@ -1,0 +1,100 @@
+//! Programs of their own, started with and without a collector in their environment.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should say where")]
+
+use std::process::Output;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+/// Set for the program that this test starts, which is this test itself.
+const PART: &str = "STREAMIT_TEST_PART";
+
+struct Collector(mpsc::Sender<ExportTraceServiceRequest>);
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.0.send(request.into_inner()).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+/// Logs a line, makes a span, ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_traced_program() {
+    if std::env::var_os(PART).is_none() {
+        return;
+    }
+    let guard = streamit_telemetry::init("streamit-test").unwrap();
+    tracing::info_span!("a film night").in_scope(|| tracing::info!(seats = 2, "it begins"));
+    tracing::info_span!(target: "h2::codec", "noise of the exporter").in_scope(|| ());
+    guard.shutdown();
+}
+
+async fn program(environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "the_traced_program", "--nocapture"]).env(PART, "1").env_remove("RUST_LOG");
+    for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_SDK_DISABLED"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(environment.iter().copied()).output();
+    tokio::time::timeout(Duration::from_secs(30), output).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_reach_the_collector_before_the_program_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, mut exports) = mpsc::channel(16);
+    let service = TraceServiceServer::new(Collector(sender));
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
+
+    let output = program(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]).await;
+    assert!(output.status.success(), "{output:?}");
+    let resource = exports.recv().await.unwrap().resource_spans.remove(0);
+    let name = |key: &str| {
+        let attributes = &resource.resource.as_ref().unwrap().attributes;
+        format!("{:?}", attributes.iter().find(|attribute| attribute.key == key).unwrap().value)
+    };
+    assert!(name("service.name").contains("streamit-test"), "{}", name("service.name"));
+    let spans: Vec<_> =
+        resource.scope_spans.iter().flat_map(|scope| &scope.spans).map(|span| span.name.as_str()).collect();
+    assert_eq!(spans, ["a film night"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_collector_there_is_only_the_log() {
+    let output =
+        program(&[("OTEL_SDK_DISABLED", "true"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")]);
+    for output in [program(&[]).await, output.await] {
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        assert!(log.contains(r#""message":"it begins","seats":2"#), "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_delays_the_end_by_little() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap(); // accepts, and never answers
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let start = std::time::Instant::now();
+    let output = program(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
