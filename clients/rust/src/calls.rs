@@ -1,5 +1,6 @@
 //! The calls of the HTTP API, one method each.
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -211,12 +212,22 @@ impl Http {
         self.get(&format!("/api/rooms/{code}/detail/")).await
     }
 
-    /// Who takes part, and who waits to be let in (host).
+    /// Who takes part, and, for the host, who waits to be let in. Reads page after page.
     ///
     /// # Errors
     /// As every call.
     pub async fn participants(&self, room: Uuid) -> Result<Vec<Participant>, Error> {
-        self.get(&format!("/api/rooms/participants/?room_id={room}")).await
+        /// Far more than a room may have members: a server whose last page names a next one must not hold us.
+        const MOST_PAGES: usize = 1_000;
+        let mut all = Vec::new();
+        let mut path = Some(format!("/api/rooms/participants/?room_id={room}"));
+        for _ in 0..MOST_PAGES {
+            let Some(next) = path else { break };
+            let page = self.page(&next).await?;
+            all.extend(page.items);
+            path = page.next;
+        }
+        Ok(all)
     }
 
     /// A page of the room's chat: what came before `before`, or the latest.
@@ -236,7 +247,11 @@ impl Http {
     /// # Errors
     /// As every call.
     pub async fn public_rooms(&self, next: Option<&str>) -> Result<Page<PublicRoom>, Error> {
-        let answer = self.request("GET", next.unwrap_or("/api/rooms/public/")).send().await?.ok()?;
+        self.page(next.unwrap_or("/api/rooms/public/")).await
+    }
+
+    async fn page<T: DeserializeOwned>(&self, path: &str) -> Result<Page<T>, Error> {
+        let answer = self.request("GET", path).send().await?.ok()?;
         Ok(Page { items: answer.read()?, next: answer.header("link").and_then(next_link) })
     }
 

@@ -125,7 +125,7 @@ pub struct RoomDetail {
     pub rest: Map<String, Value>,
 }
 
-/// One person of a room, as its host sees them.
+/// One person of a room.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Participant {
     /// Who.
@@ -137,7 +137,13 @@ pub struct Participant {
     /// Whether this is the host.
     #[serde(default)]
     pub is_host: bool,
-    /// All else that came: role, online, ...
+    /// `HOST`, `COHOST` or `VIEWER`.
+    #[serde(default)]
+    pub role: String,
+    /// Whether they are in the room now.
+    #[serde(default)]
+    pub online: bool,
+    /// All else that came.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
