@@ -35,6 +35,9 @@ impl Line {
 
     /// Sends `pipeline` and returns the answer of each command.
     pub(super) async fn ask(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Error> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
         let deadline = Instant::now() + self.deadline;
         let (number, mut connection) =
             timeout_at(deadline, self.connection()).await.map_err(|_| Error::Away(None))?.map_err(away)?;

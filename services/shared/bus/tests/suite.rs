@@ -1,0 +1,17 @@
+//! What everything above the bus relies on, asked of both implementations, and what only Redis has to endure.
+//!
+//! The tests share one Redis and keep apart by drawing their own rooms; those that break a Redis start their own.
+
+mod suite {
+    #[macro_use]
+    pub(crate) mod support;
+
+    mod leases;
+    mod news;
+    mod outages;
+    mod playback;
+    mod proxy;
+    mod quotas;
+    mod rosters;
+    mod tls;
+}
