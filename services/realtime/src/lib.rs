@@ -1,1 +1,192 @@
-//! .
+//! The WebSocket service of StreamIt: holds connections, keeps nothing.
+//!
+//! A client's message takes this way: [`socket`] reads bytes, [`ws`] makes messages of them, [`session`] says what to
+//! do, [`room`] (one task per live room) does it, with the shared store ([`streamit_bus`]) or the api ([`authority`]),
+//! and puts one encoded frame into every member's [`outbox`], which the members' socket loops write.
+//!
+//! Any node serves any room. What a node knows of a room is a copy with versions; [`node::repair`] compares them with
+//! their homes. The crate must not know SQL. To add a message: `wire::frame`, then the room's part that it concerns.
+
+pub mod app;
+pub mod authority;
+pub mod config;
+pub mod drain;
+pub mod node;
+pub mod outbox;
+pub mod room;
+pub mod session;
+pub mod socket;
+pub mod token;
+pub mod upgrade;
+pub mod ws;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use streamit_bus::SharedRooms;
+use streamit_bus::redis::{RedisOptions, RedisRooms};
+use streamit_edge::Limits;
+use streamit_telemetry::{SharedClock, SharedEntropy};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use app::App;
+use authority::Authority;
+use config::{Config, Drain, Public};
+use node::{Node, Parts, lease, repair};
+
+/// How long flushing what is written behind may take at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// A node with its HTTP end: what the standalone program puts beside the api.
+#[derive(Clone, Debug)]
+pub struct Realtime {
+    app: App,
+}
+
+impl Realtime {
+    /// A node that serves rooms of `bus` by the word of `api`.
+    #[must_use]
+    pub fn new(
+        config: &Public,
+        name: String,
+        api: Authority,
+        bus: SharedRooms,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Self {
+        let limits = config.limits == Limits::On;
+        if !limits {
+            tracing::warn!("STREAMIT_LIMITS is off: no rate, budget or cap holds");
+        }
+        let node = Node::new(Parts { name, limits, clock, entropy, api }, bus);
+        let app = App {
+            node,
+            allowed_origins: config.allowed_origins.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+        };
+        Self { app }
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Arc<Node> {
+        &self.app.node
+    }
+
+    /// The WebSocket's routes.
+    #[must_use]
+    pub fn sockets(&self) -> axum::Router {
+        self.app.sockets()
+    }
+
+    /// All routes of a node of its own.
+    #[must_use]
+    pub fn http(&self) -> axum::Router {
+        self.app.http()
+    }
+
+    /// Does what goes on behind the connections (leases, repair, saving) until `stop`, then flushes.
+    pub async fn background(&self, stop: CancellationToken) {
+        let node = &self.app.node;
+        let keys = async {
+            // So that the first clients need not wait; an unknown key is asked for at any time.
+            while node.keys.refresh(&node.api).await.is_err() && !stop.is_cancelled() {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            node.health.check("keys").set(true);
+        };
+        let keys = async {
+            tokio::select! {
+                () = keys => {}
+                () = stop.cancelled() => {}
+            }
+        };
+        tokio::join!(
+            keys,
+            lease::run(node.clone(), stop.clone()),
+            repair::run(node.clone(), stop.clone()),
+            repair::listen(node.clone(), stop.clone()),
+            node.behind.run(stop.clone()),
+        );
+    }
+
+    /// Closes all connections, each at its own moment.
+    pub async fn drain(&self, plan: Drain) {
+        drain::drain(&self.app.node, plan).await;
+    }
+}
+
+/// The channels to the api's replicas.
+///
+/// # Errors
+/// When an address can't be one.
+pub fn channels(config: &Config) -> anyhow::Result<Vec<(String, Channel)>> {
+    config
+        .apis()?
+        .into_iter()
+        .map(|uri| {
+            let name = uri.to_string();
+            let channel = Endpoint::from(uri)
+                .connect_timeout(Duration::from_secs(1))
+                .tcp_nodelay(true)
+                // A peer that vanished without a word is noticed within seconds, also by calls under way.
+                .http2_keep_alive_interval(Duration::from_secs(2))
+                .keep_alive_timeout(Duration::from_secs(2))
+                .keep_alive_while_idle(true)
+                .connect_lazy();
+            Ok((name, channel))
+        })
+        .collect()
+}
+
+/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short.
+///
+/// # Errors
+/// When the configuration is wrong.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    shutdown: CancellationToken,
+    hurry: CancellationToken,
+) -> anyhow::Result<()> {
+    config.check()?;
+    let stop = CancellationToken::new();
+    let api = Authority::new(channels(&config)?, config.grpc_token(), clock.clone())?;
+    let bus = RedisRooms::connect(
+        config.redis_url()?,
+        RedisOptions::default(),
+        clock.clone(),
+        entropy.clone(),
+        stop.clone(),
+    )
+    .await
+    .context("REDIS_URL (--redis-url) can't be used")?;
+    let name = config.node_id.clone().unwrap_or_else(|| format!("realtime-{:08x}", entropy.u32()));
+    let realtime = Realtime::new(&config.public, name.clone(), api, Arc::new(bus), clock, entropy);
+
+    let behind = CancellationToken::new();
+    let background = tokio::spawn({
+        let (realtime, behind) = (realtime.clone(), behind.clone());
+        async move { realtime.background(behind).await }
+    });
+    let serving = tokio::spawn(streamit_edge::serve(listener, realtime.http(), stop.clone()));
+    tracing::info!(node.name = name, "ready to serve");
+
+    shutdown.cancelled().await;
+    tokio::select! {
+        () = realtime.drain(config.drain()) => {}
+        () = hurry.cancelled() => tracing::warn!("told again to stop: leaving now"),
+    }
+    behind.cancel();
+    if tokio::time::timeout(FLUSH, background).await.is_err() {
+        tracing::warn!("left before everything was saved");
+    }
+    stop.cancel();
+    let _ = tokio::time::timeout(FLUSH, serving).await; // what is still open is given up
+    Ok(())
+}

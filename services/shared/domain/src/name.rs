@@ -72,7 +72,10 @@ const fn is_line_break(c: char) -> bool {
 
 /// Characters without a width, which would make a name look empty.
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}' | '\u{00AD}' | '\u{3164}' | '\u{115F}' | '\u{1160}')
+    matches!(
+        c,
+        '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}' | '\u{00AD}' | '\u{3164}' | '\u{115F}' | '\u{1160}'
+    )
 }
 
 impl fmt::Display for DisplayName {

@@ -335,7 +335,9 @@ impl Facts {
             return Role::Host;
         }
         match self.people.get(&user) {
-            Some(person) if person.standing == Standing::Approved && person.role == Role::Cohost => Role::Cohost,
+            Some(person) if person.standing == Standing::Approved && person.role == Role::Cohost => {
+                Role::Cohost
+            }
             _ => Role::Viewer,
         }
     }
@@ -380,7 +382,9 @@ impl Facts {
             if person.removed_version > before.map_or(0, |old| old.removed_version) {
                 changes.push(Change::Removed(user, person.standing));
             }
-            if person.standing == Standing::Pending && before.is_none_or(|old| old.standing != Standing::Pending) {
+            if person.standing == Standing::Pending
+                && before.is_none_or(|old| old.standing != Standing::Pending)
+            {
                 changes.push(Change::JoinRequest(user));
             }
             if person.role != before.map_or(Role::Viewer, |old| old.role) {

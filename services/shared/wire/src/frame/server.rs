@@ -245,7 +245,12 @@ pub fn chat_message(message: &v1::ChatMessage) -> String {
 
 /// A `CHAT_HISTORY` frame of chat frames made by [`chat_message`], oldest first.
 #[must_use]
-pub fn chat_history<'a>(frames: impl Iterator<Item = &'a str>, resumed: bool, epoch: u64, head: u64) -> String {
+pub fn chat_history<'a>(
+    frames: impl Iterator<Item = &'a str>,
+    resumed: bool,
+    epoch: u64,
+    head: u64,
+) -> String {
     let mut out = String::from(r#"{"type":"CHAT_HISTORY","messages":["#);
     for (i, frame) in frames.enumerate() {
         out.push_str(if i == 0 { "{" } else { ",{" });

@@ -1,0 +1,204 @@
+//! What an operator can set. Every option is a flag and an environment variable; a wrong value is told with the
+//! option's name and what is allowed, before anything binds.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use http::Uri;
+use secrecy::{ExposeSecret, SecretString};
+use streamit_edge::{Limits, Origins, Proxies};
+
+/// Everything a node of a cluster needs to know.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where WebSockets are served; port 0 takes any free one.
+    #[arg(long, env = "STREAMIT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8001")]
+    pub listen: SocketAddr,
+    /// Where the api's replicas are reached (gRPC), separated by commas.
+    #[arg(
+        long,
+        env = "STREAMIT_API_GRPC",
+        value_name = "URLS",
+        default_value = "http://127.0.0.1:50051",
+        value_delimiter = ','
+    )]
+    pub api_grpc: Vec<String>,
+    /// The Redis that all services share: `redis://` or `rediss://`. Required.
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+    /// What this node shows the api. Required unless every api is on loopback.
+    #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub grpc_token: Option<SecretString>,
+    /// What this node is called in logs and metrics. By default a random name.
+    #[arg(long, env = "STREAMIT_NODE_ID", value_name = "NAME")]
+    pub node_id: Option<String>,
+    /// How long a stop may take, in seconds: a tenth of it unready but serving, three quarters of it closing
+    /// connections, each at its own moment, then out.
+    #[arg(
+        long,
+        env = "STREAMIT_DRAIN_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u16).range(0..=3600)
+    )]
+    pub drain_seconds: u16,
+    /// The part that does not depend on how the node is deployed.
+    #[command(flatten)]
+    pub public: Public,
+}
+
+/// How WebSockets are served, wherever that is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Public {
+    /// Origins whose pages may connect, besides the node's own; separated by commas.
+    #[arg(long, env = "STREAMIT_ALLOWED_ORIGINS", value_name = "ORIGINS", default_value = "")]
+    pub allowed_origins: Origins,
+    /// Proxies whose `X-Forwarded-For` is believed: addresses or CIDRs, separated by commas.
+    #[arg(long, env = "STREAMIT_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
+    pub trusted_proxies: Proxies,
+    /// Whether rates, budgets and caps hold. `off` is for load tests.
+    #[arg(long, env = "STREAMIT_LIMITS", value_name = "on|off", default_value = "on")]
+    pub limits: Limits,
+}
+
+impl Config {
+    /// Checks what one option alone can't tell.
+    ///
+    /// # Errors
+    /// Names the option and what is allowed.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.redis_url()?;
+        let apis = self.apis()?;
+        let is_local = |api: &Uri| {
+            let host = api.host().unwrap_or_default().trim_matches(['[', ']']);
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        ensure!(
+            self.grpc_token().is_some() || apis.iter().all(is_local),
+            "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_API_GRPC names an api that is not on loopback"
+        );
+        Ok(())
+    }
+
+    /// The URL of Redis.
+    ///
+    /// # Errors
+    /// When it is missing or not one.
+    pub fn redis_url(&self) -> anyhow::Result<&str> {
+        const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
+        let url = self.redis_url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
+        Ok(url)
+    }
+
+    /// The api's replicas.
+    ///
+    /// # Errors
+    /// When there is none, or one is not a URL.
+    pub fn apis(&self) -> anyhow::Result<Vec<Uri>> {
+        const ALLOWED: &str =
+            "STREAMIT_API_GRPC (--api-grpc) must list http://HOST:PORT, separated by commas";
+        let entries = self.api_grpc.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty());
+        let apis: Vec<Uri> = entries
+            .map(|entry| {
+                let uri: Uri = entry.parse().map_err(|_| anyhow::anyhow!("{ALLOWED}; `{entry}` is none"))?;
+                ensure!(
+                    uri.scheme_str() == Some("http") && uri.host().is_some(),
+                    "{ALLOWED}; `{entry}` is none"
+                );
+                Ok(uri)
+            })
+            .collect::<anyhow::Result<_>>()?;
+        ensure!(!apis.is_empty(), ALLOWED);
+        Ok(apis)
+    }
+
+    /// The token for the api. An empty variable counts as unset.
+    #[must_use]
+    pub fn grpc_token(&self) -> Option<&SecretString> {
+        self.grpc_token.as_ref().filter(|token| !token.expose_secret().is_empty())
+    }
+
+    /// How a stop goes.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        Drain::within(Duration::from_secs(u64::from(self.drain_seconds)))
+    }
+}
+
+/// How a node goes: unready but serving, then closing connections at their own moments, then out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long it goes on serving after it has said that it is not ready, so that balancers see it.
+    pub unready: Duration,
+    /// Over how long the closes are spread.
+    pub spread: Duration,
+    /// When it must be out.
+    pub deadline: Duration,
+}
+
+impl Drain {
+    /// A drain that is done within `deadline`; 20 s make 2 s and 15 s.
+    #[must_use]
+    pub fn within(deadline: Duration) -> Self {
+        Self { unready: deadline / 10, spread: deadline * 3 / 4, deadline }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(args: &[&str]) -> Result<Config, String> {
+        let args = ["realtime"].iter().chain(args);
+        Cli::try_parse_from(args).map(|cli| cli.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8001");
+        assert_eq!(config.apis().unwrap(), ["http://127.0.0.1:50051"]);
+        let drain = config.drain();
+        assert_eq!((drain.unready.as_secs(), drain.spread.as_secs(), drain.deadline.as_secs()), (2, 15, 20));
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_option_and_what_is_allowed() {
+        for (args, words) in [
+            (&["--listen", "x"][..], "--listen"),
+            (&["--drain-seconds", "-1"], "--drain-seconds"),
+            (&["--drain-seconds", "9999"], "3600"),
+            (&["--limits", "some"], "--limits"),
+            (&["--allowed-origins", "x"], "STREAMIT_ALLOWED_ORIGINS"),
+        ] {
+            let error = parse(args).unwrap_err();
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+    }
+
+    #[test]
+    fn what_is_required_is_asked_for_by_name() {
+        let check = |args: &[&str]| parse(args).unwrap().check().map_err(|error| error.to_string());
+        assert!(check(&[]).unwrap_err().contains("REDIS_URL"));
+        assert!(check(&["--redis-url", "http://x"]).unwrap_err().contains("rediss://"));
+        let redis = ["--redis-url", "redis://x"];
+        assert!(check(&redis).is_ok());
+        let with = |more: &[&str]| check(&[&redis[..], more].concat());
+        assert!(with(&["--api-grpc", "ftp://x"]).unwrap_err().contains("STREAMIT_API_GRPC"));
+        assert!(with(&["--api-grpc", ","]).unwrap_err().contains("STREAMIT_API_GRPC"));
+        assert!(with(&["--api-grpc", "http://api:1"]).unwrap_err().contains("STREAMIT_GRPC_TOKEN"));
+        assert!(with(&["--api-grpc", "http://api:1", "--grpc-token", "t"]).is_ok());
+        assert!(with(&["--api-grpc", "http://[::1]:1,http://localhost:2"]).is_ok());
+    }
+}

@@ -1,0 +1,174 @@
+//! One realtime node: its rooms, its connections, and what all of them share.
+
+pub mod behind;
+pub mod connections;
+pub mod lease;
+pub mod registry;
+pub mod repair;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use streamit_bus::SharedRooms;
+use streamit_domain::{ConnectionId, Incarnation, RoomId, Timestamp};
+use streamit_telemetry::{Health, SharedClock, SharedEntropy};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authority::Authority;
+use crate::outbox::Close;
+use crate::room::effect::{Input, Joiner, Now};
+use crate::token::Keys;
+use behind::Behind;
+use connections::Connections;
+use registry::Registry;
+use streamit_wire::Code;
+
+/// What a node is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Shown in logs and metrics.
+    pub name: String,
+    /// Whether rates, budgets and caps hold.
+    pub limits: bool,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+    /// The api.
+    pub api: Authority,
+}
+
+/// A node. Held by every connection and every room.
+pub struct Node {
+    /// Shown in logs and metrics.
+    pub name: String,
+    /// Whether rates, budgets and caps hold.
+    pub limits: bool,
+    /// Live state and news.
+    pub bus: SharedRooms,
+    /// The api.
+    pub api: Authority,
+    /// The api's public keys.
+    pub keys: Keys,
+    /// Live rooms.
+    pub rooms: Registry,
+    /// Open connections, by user and by address.
+    pub connections: Arc<Connections>,
+    /// What is written to the api behind the scenes.
+    pub behind: Behind,
+    /// Tasks that a stop waits for.
+    pub background: TaskTracker,
+    /// Cancelled when new connections are no longer welcome.
+    pub draining: CancellationToken,
+    /// Whether work may be sent here.
+    pub health: Health,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    start: Instant,
+    tokio_start: tokio::time::Instant,
+    incarnation: RwLock<Incarnation>,
+    next_connection: AtomicU64,
+}
+
+impl Node {
+    /// A node that has not begun to work.
+    #[must_use]
+    pub fn new(parts: Parts, bus: SharedRooms) -> Arc<Self> {
+        let incarnation = Incarnation(parts.entropy.uuid_v4());
+        Arc::new(Self {
+            name: parts.name,
+            limits: parts.limits,
+            bus,
+            keys: Keys::default(),
+            rooms: Registry::default(),
+            connections: Arc::default(),
+            behind: Behind::new(parts.api.clone()),
+            api: parts.api,
+            background: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            health: Health::new(),
+            start: parts.clock.monotonic(),
+            tokio_start: tokio::time::Instant::now(),
+            clock: parts.clock,
+            entropy: parts.entropy,
+            incarnation: RwLock::new(incarnation),
+            next_connection: AtomicU64::new(1),
+        })
+    }
+
+    /// This moment.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now { room: self.bus.now(), up: u64::try_from(self.uptime().as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Room time.
+    #[must_use]
+    pub fn room_time(&self) -> Timestamp {
+        self.bus.now()
+    }
+
+    /// For how long this node has run; never runs backwards.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.clock.monotonic().saturating_duration_since(self.start)
+    }
+
+    /// The moment of an uptime in milliseconds, for timers.
+    #[must_use]
+    pub fn instant(&self, up: u64) -> tokio::time::Instant {
+        self.tokio_start + Duration::from_millis(up)
+    }
+
+    /// This node's present life.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        *self.incarnation.read()
+    }
+
+    /// A number no other connection of this node has.
+    pub fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An idempotency key for a message whose client gave none.
+    #[must_use]
+    pub fn fresh_key(&self) -> String {
+        // Two leading characters that no UUID has keep it apart from clients' own.
+        format!("~n{}", self.entropy.uuid_v4().simple())
+    }
+
+    /// A random number below `end`, for spreading things out.
+    #[must_use]
+    pub fn random_below(&self, end: u64) -> u64 {
+        if end == 0 { 0 } else { self.entropy.u64() % end }
+    }
+
+    /// Brings somebody into a room; what becomes of it comes through the outbox. Returns where the room is reached, or
+    /// nothing when it could not be, which the outbox then tells too.
+    pub async fn join(self: &Arc<Self>, room: RoomId, joiner: Joiner) -> Option<mpsc::Sender<Input>> {
+        let mut input = Input::Join(joiner);
+        // A room that retires in this very moment is opened anew; that it does so again and again does not happen.
+        for _ in 0..3 {
+            let sender = self.rooms.get_or_open(self, room);
+            match sender.send(input).await {
+                Ok(()) => return Some(sender),
+                Err(returned) => input = returned.0,
+            }
+        }
+        if let Input::Join(joiner) = input {
+            joiner.outbox.close(Close::retry(Code::TryAgain.close(), 1_000));
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
+    }
+}

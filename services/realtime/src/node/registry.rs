@@ -1,0 +1,71 @@
+//! The live rooms of a node.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use streamit_domain::RoomId;
+use tokio::sync::mpsc;
+
+use super::Node;
+use crate::room::effect::Input;
+use crate::room::shell;
+
+/// Rooms are looked up when somebody joins, so a few shards are enough to keep joins out of each other's way.
+const SHARDS: usize = 64;
+
+type Shard = Mutex<HashMap<RoomId, mpsc::Sender<Input>>>;
+
+/// Where each room is reached.
+#[derive(Debug)]
+pub struct Registry([Shard; SHARDS]);
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Shard::default()))
+    }
+}
+
+impl Registry {
+    fn shard(&self, room: RoomId) -> &Shard {
+        // Ids end in random bits.
+        &self.0[usize::from(room.as_bytes()[15]) % SHARDS]
+    }
+
+    /// The room's inbox; the room is opened if it is not live here.
+    pub fn get_or_open(&self, node: &Arc<Node>, room: RoomId) -> mpsc::Sender<Input> {
+        match self.shard(room).lock().entry(room) {
+            Entry::Occupied(live) => live.get().clone(),
+            Entry::Vacant(free) => {
+                let (sender, inbox) = mpsc::channel(shell::WAITING);
+                node.background.spawn(shell::run(node.clone(), room, inbox));
+                free.insert(sender).clone()
+            }
+        }
+    }
+
+    /// The room's inbox, if it is live here.
+    #[must_use]
+    pub fn get(&self, room: RoomId) -> Option<mpsc::Sender<Input>> {
+        self.shard(room).lock().get(&room).cloned()
+    }
+
+    /// Forgets a room whose task ends. From now on its inbox takes nothing; what is in it can be taken out.
+    pub fn retire(&self, room: RoomId, inbox: &mut mpsc::Receiver<Input>) {
+        let mut shard = self.shard(room).lock();
+        shard.remove(&room);
+        inbox.close();
+    }
+
+    /// All live rooms.
+    #[must_use]
+    pub fn list(&self) -> Vec<(RoomId, mpsc::Sender<Input>)> {
+        self.0
+            .iter()
+            .flat_map(|shard| {
+                shard.lock().iter().map(|(id, sender)| (*id, sender.clone())).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}

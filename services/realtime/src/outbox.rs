@@ -1,0 +1,288 @@
+//! What waits to be written to one connection.
+//!
+//! The room actor puts frames in and never waits; the connection's task takes them out and writes all that is
+//! there with one call. The queue is bounded twice, in frames and in bytes. A reader that is too slow loses
+//! playback states that a newer one replaces; when anything else would have to be dropped the connection is
+//! closed (4100) and resumes, so that nobody misses a message without knowing.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use streamit_wire::code::close;
+use tokio::sync::Notify;
+
+/// Frames that may wait.
+pub const MAX_FRAMES: usize = 64;
+/// Bytes that may wait.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// From so many waiting frames on, a newer playback state replaces an older one.
+const CROWDED: usize = MAX_FRAMES / 4;
+
+/// What a frame is, as far as a queue cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A state of playback: only the newest matters.
+    Playback,
+    /// Anything else: must not be dropped.
+    Other,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The close code.
+    pub code: u16,
+    /// The close reason.
+    pub reason: String,
+    /// Whether what waits is written first.
+    pub after_queue: bool,
+    /// When the client may come back, in milliseconds, if the reason says so.
+    pub retry_in_ms: Option<u64>,
+}
+
+impl Close {
+    /// A close after all that waits has been written.
+    pub fn new(code: u16, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), after_queue: true, retry_in_ms: None }
+    }
+
+    /// A close that tells when to come back.
+    #[must_use]
+    pub fn retry(code: u16, retry_in_ms: u64) -> Self {
+        let close = Self::new(code, format!(r#"{{"retry_in_ms":{retry_in_ms}}}"#));
+        Self { retry_in_ms: Some(retry_in_ms), ..close }
+    }
+}
+
+/// The queue of one connection, shared by its task and the room actor.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    inner: Mutex<Inner>,
+    wake: Notify,
+    /// When the client was last heard, in milliseconds of the node's uptime.
+    heard: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// The join frames: outside the budget, always first.
+    join: VecDeque<Bytes>,
+    /// Whether join frames were put in and are not all taken.
+    joining: bool,
+    queue: VecDeque<(Bytes, Kind)>,
+    /// Of the queue and of what was taken from it but is not written yet.
+    bytes: usize,
+    /// The part of `bytes` that was taken.
+    taken: usize,
+    close: Option<Close>,
+}
+
+/// What the connection's task finds to do.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Frames to write, in order.
+    pub frames: Vec<Bytes>,
+    /// With the last of these frames the join frames are out.
+    pub joined: bool,
+    /// Close after writing them.
+    pub close: Option<Close>,
+}
+
+impl Outbox {
+    /// Puts the frames of a join in front of everything.
+    pub fn join(&self, frames: impl IntoIterator<Item = Bytes>) {
+        let mut inner = self.inner.lock();
+        inner.join.extend(frames);
+        inner.joining = true;
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Puts a frame at the end. Returns `false` when the connection is (now) being closed.
+    pub fn push(&self, frame: Bytes, kind: Kind) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.close.is_some() {
+            return false;
+        }
+        if kind == Kind::Playback && inner.queue.len() >= CROWDED {
+            inner.drop_playback();
+        }
+        if inner.queue.len() >= MAX_FRAMES || inner.bytes + frame.len() > MAX_BYTES {
+            inner.drop_playback();
+        }
+        let fits = inner.queue.len() < MAX_FRAMES && inner.bytes + frame.len() <= MAX_BYTES;
+        if fits {
+            inner.bytes += frame.len();
+            inner.queue.push_back((frame, kind));
+        } else {
+            // What waits will not be read in time; the client gets it when it resumes.
+            inner.clear();
+            inner.close = Some(Close { after_queue: false, ..Close::retry(close::TOO_SLOW, 1_000) });
+        }
+        drop(inner);
+        self.wake.notify_one();
+        fits
+    }
+
+    /// Ends the connection. The first close wins.
+    pub fn close(&self, close: Close) {
+        let mut inner = self.inner.lock();
+        if inner.close.is_none() {
+            inner.close = Some(close);
+        }
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Whether the connection is being closed.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.inner.lock().close.is_some()
+    }
+
+    /// Whether the connection is being closed without waiting for what waits.
+    #[must_use]
+    pub fn is_closing_now(&self) -> bool {
+        self.inner.lock().close.as_ref().is_some_and(|close| !close.after_queue)
+    }
+
+    /// Takes what is to be written now. Whoever calls it has written all that he took before, so that together the
+    /// queue and what is on its way stay within [`MAX_BYTES`].
+    #[must_use]
+    pub fn take(&self) -> Work {
+        let mut inner = self.inner.lock();
+        inner.bytes -= std::mem::take(&mut inner.taken);
+        let mut work = Work { close: inner.close.clone(), ..Work::default() };
+        if work.close.as_ref().is_some_and(|close| !close.after_queue) {
+            inner.clear();
+            return work;
+        }
+        work.joined = std::mem::take(&mut inner.joining);
+        work.frames.reserve_exact(inner.join.len() + inner.queue.len());
+        work.frames.extend(std::mem::take(&mut inner.join));
+        work.frames.extend(inner.queue.drain(..).map(|(frame, _)| frame));
+        inner.taken = inner.bytes;
+        if inner.queue.capacity() > 4 {
+            inner.queue = VecDeque::new(); // an idle connection holds no buffers
+        }
+        work
+    }
+
+    /// Waits until there may be something to do. Cancel-safe.
+    pub async fn wait(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Notes that the client was heard at `now` (milliseconds of uptime).
+    pub fn heard(&self, now: u64) {
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    /// When the client was last heard (milliseconds of uptime).
+    #[must_use]
+    pub fn last_heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    fn drop_playback(&mut self) {
+        let before = self.queue.len();
+        self.queue.retain(|(_, kind)| *kind != Kind::Playback);
+        if self.queue.len() != before {
+            self.bytes = self.taken + self.queue.iter().map(|(frame, _)| frame.len()).sum::<usize>();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.queue = VecDeque::new();
+        self.join = VecDeque::new();
+        self.bytes = self.taken;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(n: usize) -> Bytes {
+        Bytes::from(vec![0; n])
+    }
+
+    #[test]
+    fn chat_that_would_be_dropped_closes_instead() {
+        let outbox = Outbox::default();
+        for _ in 0..MAX_FRAMES {
+            assert!(outbox.push(frame(1), Kind::Other));
+        }
+        assert!(!outbox.push(frame(1), Kind::Other));
+        let work = outbox.take();
+        assert_eq!(work.close.unwrap().code, 4100);
+        assert!(work.frames.is_empty());
+        assert!(!outbox.push(frame(1), Kind::Other));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let outbox = Outbox::default();
+        assert!(outbox.push(frame(MAX_BYTES), Kind::Other));
+        assert!(!outbox.push(frame(1), Kind::Other));
+    }
+
+    #[test]
+    fn what_is_being_written_counts_until_the_next_take() {
+        let outbox = Outbox::default();
+        outbox.push(frame(MAX_BYTES), Kind::Other);
+        assert_eq!(outbox.take().frames.len(), 1);
+        assert_eq!(outbox.take().frames.len(), 0);
+        assert!(outbox.push(frame(MAX_BYTES), Kind::Other));
+        assert_eq!(outbox.take().frames.len(), 1);
+        assert!(!outbox.push(frame(1), Kind::Other));
+    }
+
+    #[test]
+    fn a_slow_reader_keeps_only_the_newest_playback() {
+        let outbox = Outbox::default();
+        for _ in 0..CROWDED {
+            assert!(outbox.push(frame(1), Kind::Other));
+        }
+        for n in 2..500 {
+            assert!(outbox.push(frame(n), Kind::Playback));
+        }
+        let sizes: Vec<usize> = outbox.take().frames.iter().map(Bytes::len).collect();
+        assert_eq!(sizes.len(), CROWDED + 1);
+        assert_eq!(sizes.last(), Some(&499));
+    }
+
+    #[test]
+    fn a_reader_that_keeps_up_gets_each_state() {
+        let outbox = Outbox::default();
+        for _ in 0..10 {
+            outbox.push(frame(1), Kind::Playback);
+        }
+        assert_eq!(outbox.take().frames.len(), 10);
+    }
+
+    #[test]
+    fn join_frames_go_first_and_outside_the_budget() {
+        let outbox = Outbox::default();
+        outbox.push(frame(1), Kind::Other);
+        outbox.join([frame(MAX_BYTES * 2), frame(3)]);
+        let work = outbox.take();
+        assert!(work.joined);
+        assert_eq!(work.frames.iter().map(Bytes::len).collect::<Vec<_>>(), [MAX_BYTES * 2, 3, 1]);
+        assert!(!outbox.take().joined);
+    }
+
+    #[test]
+    fn a_close_waits_for_the_queue_and_the_first_one_wins() {
+        let outbox = Outbox::default();
+        outbox.push(frame(1), Kind::Other);
+        outbox.close(Close::new(4005, ""));
+        outbox.close(Close::new(4011, ""));
+        let work = outbox.take();
+        assert_eq!((work.frames.len(), work.close.unwrap().code), (1, 4005));
+    }
+}

@@ -1,0 +1,299 @@
+//! A live room on this node: who is here, what was said last, where the film stands.
+//!
+//! [`Room`] is a value. [`Room::on`] takes one [`Input`] at one moment, changes the room, puts frames into the
+//! members' outboxes and says by [`Effect`]s what it needs from the world. It never waits and reads no clock.
+//! [`shell`] is the task that feeds it.
+//!
+//! | what | where |
+//! |---|---|
+//! | joining: doorstep, roster, the three frames, catching up | [`join`] |
+//! | who comes and goes, host away and back | [`presence`] |
+//! | chat, playback, moderation by members | [`commands`] |
+//! | facts, versions, what the bus tells | [`news`] |
+
+mod commands;
+pub mod effect;
+mod join;
+mod members;
+mod news;
+mod presence;
+pub mod shell;
+pub mod tail;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use bytes::Bytes;
+use streamit_bus::{Entry, EntryKey, Present};
+use streamit_domain::rate::{ChatPacer, Gcra, Rate};
+use streamit_domain::room::Facts;
+use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, UserId};
+use streamit_wire::frame::server;
+use streamit_wire::{Code, v1};
+
+use crate::outbox::{Close, Kind};
+use crate::ws;
+use effect::{Draft, Effect, Input, Joiner, Now};
+use members::Members;
+use tail::Tail;
+
+/// Chat of one room: 100 a second in bursts of 200.
+const ROOM_CHAT: Rate = Rate::per_second(100, 200);
+/// Playback commands of one user: 10 a second.
+const COMMANDS: Rate = Rate::per_second(10, 10);
+/// Commands that may wait while one is being stored.
+const MAX_COMMANDS: usize = 64;
+/// How long to wait for a missing message before asking for it, in milliseconds.
+const GAP_MS: u64 = 30;
+/// How long a lost connection stays in the roster, in milliseconds.
+pub const GRACE_MS: u64 = 3_000;
+/// How often the server pings, in milliseconds.
+const PING_MS: u64 = 25_000;
+/// After how much silence a connection is given up, in milliseconds.
+const SILENT_MS: u64 = 60_000;
+/// How often heartbeats are looked at, in milliseconds.
+const HEARTBEAT_MS: u64 = 5_000;
+/// For how long the pace of a user is remembered, in milliseconds. Longer than any pause.
+const TEMPO_MS: u64 = 30_000;
+/// How often a count may be told, in milliseconds.
+const COUNT_MS: u64 = 1_000;
+
+/// How a room is set up, apart from what it learns.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Which room.
+    pub room: RoomId,
+    /// This node's life.
+    pub incarnation: Incarnation,
+    /// Whether rates, budgets and caps hold (`STREAMIT_LIMITS`).
+    pub limits: bool,
+}
+
+/// What a room knows when it opens, read after it subscribed to its news.
+#[derive(Debug)]
+pub struct Opening {
+    /// The facts.
+    pub facts: Facts,
+    /// The last messages.
+    pub history: v1::HistoryReply,
+    /// Where the film stands, and whether the shared store says so (else the database, or nobody yet).
+    pub playback: (Playback, bool),
+}
+
+/// How fast one user goes. Outlives the connection, or a reconnect would be a way around the pause.
+#[derive(Debug, Default)]
+struct Tempo {
+    chat: ChatPacer,
+    commands: Gcra,
+    /// Uptime of the last use.
+    used: u64,
+}
+
+/// A live room. See the module's words.
+#[derive(Debug)]
+pub struct Room {
+    setup: Setup,
+    facts: Facts,
+    tail: Tail,
+    playback: Playback,
+    /// Whether the shared store holds `playback` (or a later one).
+    is_stored: bool,
+    roster_version: u64,
+    users: BTreeMap<UserId, Present>,
+    members: Members,
+    tempo: HashMap<UserId, Tempo>,
+    room_chat: Gcra,
+    is_host_away: bool,
+
+    /// Admitted at a facts version that is not here yet, or waiting for older chat.
+    doorstep: Vec<Joiner>,
+    /// To be entered with the next call; while one is under way, they wait together.
+    entering_next: Vec<Joiner>,
+    /// Connections of the call under way, and whether they ended meanwhile.
+    entering: HashMap<ConnectionId, Option<effect::Gone>>,
+    is_entering: bool,
+    /// Entries to remove, with the uptime at which that is due.
+    leaving: Vec<(u64, EntryKey)>,
+    is_leaving: bool,
+    /// Something in the roster is to be put back or looked at.
+    is_reading_roster: bool,
+    is_reentering: bool,
+    must_reenter: bool,
+
+    drafts: Vec<Draft>,
+    is_appending: bool,
+    commands: VecDeque<commands::Pending>,
+    /// The command being stored.
+    command: Option<commands::Pending>,
+    is_reading_facts: bool,
+    must_read_facts: bool,
+    is_reading_history: bool,
+    gap_due: Option<u64>,
+    is_count_due: bool,
+    count_told: u64,
+    heartbeat_due: u64,
+    list_due: bool,
+
+    effects: Vec<Effect>,
+}
+
+impl Room {
+    /// A room that has just been read.
+    #[must_use]
+    pub fn open(setup: Setup, opening: Opening, now: Now) -> Self {
+        let is_host_away = opening.facts.host_deadline.is_some();
+        Self {
+            setup,
+            facts: opening.facts,
+            tail: Tail::new(opening.history),
+            playback: opening.playback.0,
+            is_stored: opening.playback.1,
+            roster_version: 0,
+            users: BTreeMap::new(),
+            members: Members::default(),
+            tempo: HashMap::new(),
+            room_chat: Gcra::default(),
+            is_host_away,
+            doorstep: Vec::new(),
+            entering_next: Vec::new(),
+            entering: HashMap::new(),
+            is_entering: false,
+            leaving: Vec::new(),
+            is_leaving: false,
+            is_reading_roster: false,
+            is_reentering: false,
+            must_reenter: false,
+            drafts: Vec::new(),
+            is_appending: false,
+            commands: VecDeque::new(),
+            command: None,
+            is_reading_facts: false,
+            must_read_facts: false,
+            is_reading_history: false,
+            gap_due: None,
+            is_count_due: false,
+            count_told: 0,
+            heartbeat_due: now.up + HEARTBEAT_MS,
+            list_due: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes one input and returns what the room needs done.
+    pub fn on(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        match input {
+            Input::Join(joiner) => self.on_join(joiner, now),
+            Input::Entered(joiners, result) => self.on_entered(joiners, result, now),
+            Input::Flushed(connection) => self.on_flushed(connection),
+            Input::Frame(connection, frame) => self.on_frame(connection, frame, now),
+            Input::Gone(connection, how) => self.on_gone(connection, how, now),
+            Input::Left(keys, result) => self.on_left(keys, result, now),
+            Input::Reentered(result) => self.on_reentered(result, now),
+            Input::Pruned(result) => self.on_pruned(result, now),
+            Input::Roster(asked_at, result) => self.on_roster(asked_at, result, now),
+            Input::Reborn(incarnation) => self.on_reborn(incarnation),
+            Input::Notice(notice) => self.on_notice(notice, now),
+            Input::Versions(live, home) => self.on_versions(live, home.as_ref()),
+            Input::Dead(incarnations) => {
+                self.effects.push(Effect::Prune(incarnations, self.roster_version));
+            }
+            Input::Facts(result) => self.on_facts(result, now),
+            Input::History(after, before, result) => self.on_history(after, before, result, now),
+            Input::Appended(drafts, result) => self.on_appended(drafts, result, now),
+            Input::PlaybackSet(next, result) => self.on_playback_set(next, result, now),
+            Input::PlaybackRead(result) => self.on_playback_read(result, now),
+            Input::Moderated(connection, result) => self.on_moderated(connection, result),
+            Input::Tick => {}
+        }
+        self.on_time(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The uptime at which [`Input::Tick`] is wanted.
+    #[must_use]
+    pub fn next_deadline(&self) -> u64 {
+        let leave = self.leaving.iter().map(|(due, _)| *due).min().filter(|_| !self.is_leaving);
+        let count = self.is_count_due.then_some(self.count_told + COUNT_MS);
+        [leave, self.gap_due, count].into_iter().flatten().fold(self.heartbeat_due, u64::min)
+    }
+
+    /// Whether nothing is left to do here, so that the room may be forgotten by this node.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.members.is_empty()
+            && self.doorstep.is_empty()
+            && self.entering_next.is_empty()
+            && !self.is_entering
+            && self.leaving.is_empty()
+            && !self.is_leaving
+            && !self.is_appending
+            && self.command.is_none()
+    }
+
+    /// How many connections are here.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Puts all members out, each told when to come back, and leaves their entries to count until they can have.
+    /// `hint` gives the milliseconds for each connection.
+    pub fn drain(&mut self, hint: impl Fn(ConnectionId) -> u64) {
+        for member in self.members.iter() {
+            member.outbox.close(Close::retry(streamit_wire::code::close::RESTART, hint(member.connection)));
+        }
+    }
+
+    fn on_time(&mut self, now: Now) {
+        if self.gap_due.is_some_and(|due| due <= now.up) {
+            self.gap_due = None;
+            self.ask_for_gap();
+        }
+        self.leave_due(now);
+        if self.is_count_due && self.count_told + COUNT_MS <= now.up {
+            self.tell_count(now);
+        }
+        if self.heartbeat_due <= now.up {
+            self.heartbeat_due = now.up + HEARTBEAT_MS;
+            self.members.heartbeat(now.up);
+            self.tempo.retain(|_, tempo| now.up.saturating_sub(tempo.used) < TEMPO_MS);
+            if std::mem::take(&mut self.list_due) {
+                self.tell_participants();
+            }
+        }
+    }
+
+    fn key(&self, connection: ConnectionId) -> EntryKey {
+        EntryKey { incarnation: self.setup.incarnation, connection }
+    }
+
+    fn entry(&self, joiner: &Joiner) -> Entry {
+        Entry { key: self.key(joiner.connection), user: joiner.user, name: joiner.name.to_string() }
+    }
+
+    fn online(&self) -> u64 {
+        self.users.len() as u64
+    }
+
+    /// Sends one frame to every member, encoded once.
+    fn tell(&self, frame: &server::Frame<'_>) {
+        self.members.tell(&ws::text(&frame.to_json()), Kind::Other);
+    }
+
+    fn tell_one(&self, connection: ConnectionId, frame: &server::Frame<'_>) {
+        if let Some(member) = self.members.get(connection) {
+            member.outbox.push(ws::text(&frame.to_json()), Kind::Other);
+        }
+    }
+
+    fn refuse(&self, connection: ConnectionId, code: Code, client_id: Option<&str>) {
+        self.tell_one(connection, &server::Frame::error(code, client_id));
+    }
+
+    fn playback_frame(&self, now: Now) -> Bytes {
+        let state = self.playback.anchored(now.room);
+        ws::text(&server::Frame::PlaybackState((&state).into()).to_json())
+    }
+}

@@ -1,0 +1,236 @@
+//! Coming in.
+//!
+//! An admission is checked against the facts here: one that is newer waits on the doorstep until the facts have
+//! caught up, one that a removal has voided is refused. Those who wait together enter the roster with one call and
+//! share one list. A member's three frames travel outside his queue's budget; until they are written, live chat is
+//! not queued for him but given from the tail afterwards.
+
+use bytes::Bytes;
+use streamit_bus::{Entry, Error, Present, Roster, RosterChange};
+use streamit_domain::room::{Life, Role, Standing};
+use streamit_domain::{ConnectionId, UserId};
+use streamit_wire::Code;
+use streamit_wire::code::close;
+use streamit_wire::frame::server;
+
+use super::effect::{Effect, Joiner, Now};
+use super::members::{Member, Stage};
+use super::{Room, tail};
+use crate::outbox::Close;
+use crate::ws;
+
+/// How many enter with one call.
+const MAX_BATCH: usize = 256;
+/// Chat frames given at once to a member who is catching up.
+const CATCH_UP: usize = 50;
+/// When to come back if the room is full, in milliseconds.
+const FULL_RETRY_MS: u64 = 10_000;
+
+impl Room {
+    pub(super) fn on_join(&mut self, joiner: Joiner, now: Now) {
+        if joiner.admitted > self.facts.version {
+            self.doorstep.push(joiner);
+            self.ask_for_facts();
+            return;
+        }
+        if let Some(close) = self.refusal(joiner.user, joiner.admitted) {
+            joiner.outbox.close(close);
+            return;
+        }
+        if let Some(resume) = joiner.resume
+            && let Some(since) = resume.since
+            && let tail::Resume::Ask(after, before) = self.tail.resume(since, resume.epoch, resume.asked)
+        {
+            self.doorstep.push(joiner);
+            self.ask_for_history(after, before);
+            return;
+        }
+        self.entering_next.push(joiner);
+        self.enter_waiting(now);
+    }
+
+    /// Looks again at everybody on the doorstep. `asked`: the api has answered what they waited for.
+    pub(super) fn open_the_door(&mut self, asked: bool, now: Now) {
+        for mut joiner in std::mem::take(&mut self.doorstep) {
+            if asked && let Some(resume) = &mut joiner.resume {
+                resume.asked = true;
+            }
+            self.on_join(joiner, now);
+        }
+    }
+
+    /// Sends everybody on the doorstep away: what they wait for can't be had.
+    pub(super) fn clear_doorstep(&mut self) {
+        for joiner in self.doorstep.drain(..) {
+            joiner.outbox.close(Close::retry(Code::TryAgain.close(), 1_000));
+        }
+    }
+
+    /// Why somebody admitted at `admitted` may not be here.
+    pub(super) fn refusal(&self, user: UserId, admitted: u64) -> Option<Close> {
+        let code = match self.facts.life {
+            Life::Closed => Code::RoomClosed,
+            Life::Expired => Code::RoomExpired,
+            Life::Active if self.facts.admits(user, admitted) => {
+                let is_full = self.setup.limits
+                    && self.online() >= u64::from(self.facts.max_members)
+                    && !self.users.contains_key(&user);
+                return is_full.then(|| Close::retry(Code::RoomFull.close(), FULL_RETRY_MS));
+            }
+            Life::Active => removal(self.facts.people.get(&user).map(|person| person.standing)),
+        };
+        Some(Close::new(code.close(), code.as_str()))
+    }
+
+    fn enter_waiting(&mut self, now: Now) {
+        self.entering_next.retain(|joiner| !joiner.outbox.is_closing());
+        if self.is_entering || self.entering_next.is_empty() {
+            return;
+        }
+        let batch: Vec<Joiner> =
+            self.entering_next.drain(..self.entering_next.len().min(MAX_BATCH)).collect();
+        let entries: Vec<Entry> = batch.iter().map(|joiner| self.entry(joiner)).collect();
+        self.entering = batch.iter().map(|joiner| (joiner.connection, None)).collect();
+        self.is_entering = true;
+        // Whoever left and comes back within the grace takes a new entry; the old one goes when it is due.
+        self.effects.push(Effect::Enter(batch, entries, self.roster_version));
+        let _ = now;
+    }
+
+    pub(super) fn on_entered(
+        &mut self,
+        joiners: Vec<Joiner>,
+        result: Result<(RosterChange, Roster), Error>,
+        now: Now,
+    ) {
+        self.is_entering = false;
+        let ended = std::mem::take(&mut self.entering);
+        match result {
+            Ok((change, roster)) => {
+                let host_came = change.joined.iter().any(|(user, _)| *user == self.facts.host);
+                self.adopt(&roster, now);
+                if host_came {
+                    self.report_host(true, change.version);
+                }
+            }
+            Err(_) => {
+                // The store is away: they are in as far as this node can tell, and are entered when it is back.
+                self.must_reenter = true;
+                let mut users = self.users.clone();
+                for joiner in &joiners {
+                    let present = Present { name: joiner.name.to_string(), since: now.room };
+                    users.entry(joiner.user).or_insert(present);
+                }
+                self.replace_users(users, now);
+            }
+        }
+        self.welcome(&joiners, now);
+        for (connection, how) in ended {
+            if let Some(how) = how {
+                self.on_gone(connection, how, now);
+            }
+        }
+        self.enter_waiting(now);
+    }
+
+    /// Makes members of those who have entered and sends them their three frames.
+    fn welcome(&mut self, joiners: &[Joiner], now: Now) {
+        let list = self.participants();
+        let playback = self.playback_frame(now);
+        for joiner in joiners {
+            // Much may have happened while they entered.
+            if let Some(close) = self.refusal(joiner.user, joiner.admitted) {
+                joiner.outbox.close(close);
+                self.leaving.push((now.up, self.key(joiner.connection)));
+                continue;
+            }
+            let since =
+                joiner.resume.and_then(|resume| match self.tail.resume(resume.since?, resume.epoch, true) {
+                    tail::Resume::From(since) => Some(since),
+                    _ => None,
+                });
+            let member = Member::new(joiner, self.tail.head() + 1, now.up);
+            let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
+            member.outbox.join(frames);
+            self.members.add(member);
+        }
+    }
+
+    /// The frames given outside the budget are written: gives the next ones, or lets the member live.
+    pub(super) fn on_flushed(&mut self, connection: ConnectionId) {
+        let head = self.tail.head();
+        let Some(member) = self.members.get_mut(connection) else { return };
+        let Stage::CatchingUp(next) = member.stage else { return };
+        if next > head {
+            member.stage = Stage::Live;
+            return;
+        }
+        match self.tail.frames(next, CATCH_UP) {
+            Some(frames) => {
+                member.stage = Stage::CatchingUp(next + frames.len() as u64);
+                member.outbox.join(frames);
+            }
+            // So slow that the tail has moved on.
+            None => member.outbox.close(Close::retry(close::TOO_SLOW, 1_000)),
+        }
+    }
+
+    /// The list of who is here, without `you` and the closing brace: the same for everybody.
+    pub(super) fn participants(&self) -> String {
+        let mut people: Vec<(&UserId, &Present)> = self.users.iter().collect();
+        // The host always has a place in the list.
+        people.sort_by_key(|(user, present)| (**user != self.facts.host, present.since, **user));
+        people.truncate(server::MAX_LISTED);
+        people.sort_by_key(|(user, present)| (present.since, **user));
+        let host = self.users.get(&self.facts.host);
+        let frame = server::Participants {
+            kind: "ROOM_PARTICIPANTS",
+            participants: people.iter().map(|(_, present)| present.name.as_str()).collect(),
+            host: host.map_or(self.facts.host_name.as_str(), |present| &present.name),
+            host_id: self.facts.host,
+            is_host_online: host.is_some(),
+            members: people
+                .iter()
+                .map(|(user, present)| server::Member {
+                    id: **user,
+                    name: &present.name,
+                    role: self.facts.role(**user),
+                })
+                .collect(),
+            online: self.online(),
+            is_chat_enabled: self.facts.settings.is_chat_enabled,
+            protocol: server::PROTOCOL,
+        };
+        let mut json = server::json(&frame);
+        json.pop();
+        json
+    }
+
+    /// The list as one member gets it.
+    pub(super) fn participants_for(&self, list: &str, member: &Member) -> Bytes {
+        let you = server::Member { id: member.user, name: &member.name, role: self.facts.role(member.user) };
+        ws::text(&format!("{list},\"you\":{}}}", server::json(&you)))
+    }
+
+    /// Tells everybody the whole list.
+    pub(super) fn tell_participants(&self) {
+        let list = self.participants();
+        for member in self.members.iter() {
+            member.outbox.push(self.participants_for(&list, member), crate::outbox::Kind::Other);
+        }
+    }
+
+    /// What `user` is here, for messages about roles.
+    pub(super) fn is_controller(&self, user: UserId) -> bool {
+        self.facts.role(user) >= Role::Cohost
+    }
+}
+
+/// The code that tells somebody why he is out.
+pub(super) fn removal(standing: Option<Standing>) -> Code {
+    match standing {
+        Some(Standing::Banned) => Code::Banned,
+        Some(Standing::Kicked) => Code::Kicked,
+        _ => Code::NotApproved,
+    }
+}

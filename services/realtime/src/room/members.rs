@@ -1,0 +1,123 @@
+//! The connections of a room on this node.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use streamit_domain::{ConnectionId, UserId};
+use streamit_wire::code::close;
+
+use super::{PING_MS, SILENT_MS};
+use crate::outbox::{Close, Kind, Outbox};
+use crate::ws;
+
+/// How far a member has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Frames outside the budget are on their way; live chat waits, from this seq on.
+    CatchingUp(u64),
+    /// Gets what happens as it happens.
+    Live,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) connection: ConnectionId,
+    pub(super) user: UserId,
+    pub(super) name: Arc<str>,
+    /// The facts version of the admission.
+    pub(super) admitted: u64,
+    pub(super) stage: Stage,
+    pub(super) outbox: Arc<Outbox>,
+    pinged: u64,
+}
+
+impl Member {
+    pub(super) fn new(joiner: &super::Joiner, next_seq: u64, up: u64) -> Self {
+        Self {
+            connection: joiner.connection,
+            user: joiner.user,
+            name: joiner.name.clone(),
+            admitted: joiner.admitted,
+            stage: Stage::CatchingUp(next_seq),
+            outbox: joiner.outbox.clone(),
+            pinged: up,
+        }
+    }
+}
+
+/// All connections, in one piece of memory: a delivery walks it from end to end.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    all: Vec<Member>,
+    places: HashMap<ConnectionId, usize>,
+}
+
+impl Members {
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.all.iter()
+    }
+
+    pub(super) fn get(&self, connection: ConnectionId) -> Option<&Member> {
+        self.places.get(&connection).and_then(|place| self.all.get(*place))
+    }
+
+    pub(super) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut Member> {
+        self.places.get(&connection).and_then(|place| self.all.get_mut(*place))
+    }
+
+    pub(super) fn of_user(&self, user: UserId) -> impl Iterator<Item = &Member> {
+        self.all.iter().filter(move |member| member.user == user)
+    }
+
+    pub(super) fn add(&mut self, member: Member) {
+        self.places.insert(member.connection, self.all.len());
+        self.all.push(member);
+    }
+
+    pub(super) fn remove(&mut self, connection: ConnectionId) -> Option<Member> {
+        let place = self.places.remove(&connection)?;
+        let member = self.all.swap_remove(place);
+        if let Some(moved) = self.all.get(place) {
+            self.places.insert(moved.connection, place);
+        }
+        Some(member)
+    }
+
+    /// The same bytes to every member.
+    pub(super) fn tell(&self, frame: &Bytes, kind: Kind) {
+        for member in &self.all {
+            member.outbox.push(frame.clone(), kind);
+        }
+    }
+
+    /// Chat, to those who have caught up; the others get it from the tail.
+    pub(super) fn tell_live(&self, frame: &Bytes) {
+        for member in self.all.iter().filter(|member| member.stage == Stage::Live) {
+            member.outbox.push(frame.clone(), Kind::Other);
+        }
+    }
+
+    /// Pings whom it is time to ping and gives up whom nobody has heard for too long.
+    pub(super) fn heartbeat(&mut self, up: u64) {
+        for member in &mut self.all {
+            if up.saturating_sub(member.outbox.last_heard()) >= SILENT_MS {
+                // Nobody reads there: what waits would only keep the close from being sent.
+                let close = Close::retry(close::SILENT, 1_000);
+                member.outbox.close(Close { after_queue: false, ..close });
+            } else if up.saturating_sub(member.pinged) >= PING_MS {
+                member.pinged = up;
+                member.outbox.push(ws::ping(), Kind::Other);
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What the room hears: facts, messages, versions.
+//!
+//! An event is only the word that a version has moved. Whatever it says is taken in if it follows on what is known
+//! here, and asked for otherwise; the repair loop's comparison finds what no event told.
+
+use streamit_bus::{Error, LiveVersions, Notice};
+use streamit_domain::room::{Change, Facts, Life, Standing};
+use streamit_domain::{Playback, UserId};
+use streamit_wire::code::close;
+use streamit_wire::frame::server::{Frame, RoomUpdated};
+use streamit_wire::{Code, v1};
+
+use super::effect::{Away, Effect, Gone, Now};
+use super::join::removal;
+use super::{GAP_MS, Room};
+use crate::outbox::{Close, Kind};
+use crate::ws;
+
+impl Room {
+    pub(super) fn on_notice(&mut self, notice: Notice, now: Now) {
+        match notice {
+            Notice::Roster(change) => self.apply(&change, now),
+            Notice::Lost => self.ask_for_everything(),
+            Notice::Event(event) => match &event.kind {
+                Some(v1::event::Kind::Playback(state)) => {
+                    if let Ok(state) = Playback::try_from(state) {
+                        self.show_playback(state);
+                    }
+                }
+                Some(v1::event::Kind::Facts(facts)) => self.take_facts(facts, now),
+                Some(v1::event::Kind::Chat(chat)) if chat.epoch == self.tail.epoch() => {
+                    self.show(chat.messages.iter().cloned(), now);
+                }
+                Some(v1::event::Kind::Chat(_)) => self.ask_for_facts(),
+                Some(v1::event::Kind::Erased(erased)) if erased.epoch == self.tail.epoch() => {
+                    if let Some(tombstone) = &erased.tombstone
+                        && self.tail.erase(tombstone)
+                    {
+                        self.tell(&Frame::MessageErased { seq: tombstone.seq });
+                    }
+                }
+                // Revocations concern connections, not rooms; unknown news is a newer release's.
+                _ => {}
+            },
+        }
+    }
+
+    /// News may have been missed: compare everything.
+    fn ask_for_everything(&mut self) {
+        self.ask_for_facts();
+        self.ask_for_history(self.tail.head(), 0);
+        self.ask_for_roster();
+        self.effects.push(Effect::ReadPlayback);
+    }
+
+    pub(super) fn on_versions(&mut self, live: Option<LiveVersions>, home: Option<&v1::RoomVersions>) {
+        if let Some(home) = home {
+            if home.facts_version > self.facts.version || home.epoch != self.facts.epoch {
+                self.ask_for_facts();
+            }
+            if home.chat_head > self.tail.head() {
+                self.ask_for_history(self.tail.head(), 0);
+            }
+        }
+        if let Some(live) = live {
+            if self.must_reenter {
+                self.reenter();
+            } else if live.roster != self.roster_version {
+                self.ask_for_roster();
+            }
+            if live.playback.is_some_and(|version| version > self.playback.version) {
+                self.effects.push(Effect::ReadPlayback);
+            }
+        }
+    }
+
+    pub(super) fn on_playback_read(&mut self, result: Result<Option<Playback>, Error>, _now: Now) {
+        if let Ok(Some(state)) = result {
+            self.show_playback(state);
+        }
+    }
+
+    // ---- chat ----
+
+    /// Takes in stored messages and shows what follows on the last one.
+    pub(super) fn show(&mut self, messages: impl IntoIterator<Item = v1::ChatMessage>, now: Now) {
+        for frame in self.tail.offer(messages) {
+            self.members.tell_live(&frame);
+        }
+        if self.tail.gap().is_none() {
+            self.gap_due = None;
+        } else if self.gap_due.is_none() && !self.is_reading_history {
+            self.gap_due = Some(now.up + GAP_MS);
+        }
+    }
+
+    pub(super) fn ask_for_gap(&mut self) {
+        if let Some(beyond) = self.tail.gap() {
+            self.ask_for_history(self.tail.head(), beyond);
+        }
+    }
+
+    pub(super) fn ask_for_history(&mut self, after: u64, before: u64) {
+        if !self.is_reading_history {
+            self.is_reading_history = true;
+            self.effects.push(Effect::ReadHistory(after, before));
+        }
+    }
+
+    pub(super) fn on_history(
+        &mut self,
+        _after: u64,
+        before: u64,
+        result: Result<v1::HistoryReply, Away>,
+        now: Now,
+    ) {
+        self.is_reading_history = false;
+        let Ok(reply) = result else {
+            self.clear_doorstep();
+            if self.tail.gap().is_some() {
+                self.gap_due = Some(now.up + 1_000);
+            }
+            return;
+        };
+        if reply.epoch != self.tail.epoch() {
+            self.ask_for_facts();
+            self.clear_doorstep();
+            return;
+        }
+        self.tail.kept_from(reply.kept_from);
+        if before != 0 && before <= self.tail.head() {
+            self.tail.prepend(&reply.messages);
+        } else {
+            let more = reply.head > reply.messages.last().map_or(0, |last| last.seq);
+            self.show(reply.messages, now);
+            if more && self.tail.head() < reply.head && self.tail.gap().is_none() {
+                self.ask_for_history(self.tail.head(), 0);
+            }
+        }
+        self.open_the_door(true, now);
+    }
+
+    // ---- facts ----
+
+    pub(super) fn ask_for_facts(&mut self) {
+        if self.is_reading_facts {
+            // What is being read may be older than what was just heard.
+            self.must_read_facts = true;
+            return;
+        }
+        self.is_reading_facts = true;
+        self.effects.push(Effect::ReadFacts(self.facts.version));
+    }
+
+    pub(super) fn on_facts(&mut self, result: Result<Option<v1::Facts>, Away>, now: Now) {
+        self.is_reading_facts = false;
+        match result {
+            Ok(Some(facts)) => {
+                self.take_facts(&facts, now);
+                self.resume_command(true, now);
+            }
+            Ok(None) | Err(Away) => {
+                self.resume_command(false, now);
+                if self.doorstep.iter().any(|joiner| joiner.admitted > self.facts.version) {
+                    self.clear_doorstep();
+                }
+            }
+        }
+        if std::mem::take(&mut self.must_read_facts) {
+            self.ask_for_facts();
+        }
+        if self.doorstep.iter().any(|joiner| joiner.admitted <= self.facts.version) {
+            self.open_the_door(false, now);
+        }
+    }
+
+    fn take_facts(&mut self, told: &v1::Facts, now: Now) {
+        let Ok(facts) = Facts::try_from(told) else {
+            return; // a newer release's words: the versions will go on asking
+        };
+        if facts.room != self.setup.room {
+            return;
+        }
+        match self.facts.merge(told.base, facts) {
+            None => self.ask_for_facts(),
+            Some(changes) => {
+                for change in changes {
+                    self.on_change(change, now);
+                }
+            }
+        }
+    }
+
+    fn on_change(&mut self, change: Change, now: Now) {
+        match change {
+            Change::Removed(user, standing) => self.remove_user(user, standing, now),
+            Change::Host => {
+                self.is_host_away = self.facts.host_deadline.is_some();
+                let (host, host_id) = (self.facts.host_name.to_string(), self.facts.host);
+                self.tell(&Frame::HostChanged { host: &host, host_id });
+                self.tell_participants();
+            }
+            Change::Role(_) => self.list_due = true,
+            Change::Settings => {
+                let settings = self.facts.settings;
+                self.tell(&Frame::RoomUpdated(RoomUpdated {
+                    online: None,
+                    is_chat_enabled: Some(settings.is_chat_enabled),
+                    host_grace_seconds: Some(settings.host_grace_seconds),
+                    on_host_lost: Some(settings.on_host_lost),
+                    sync_threshold_ms: Some(settings.sync_threshold_ms),
+                }));
+            }
+            Change::Source => {
+                let source = self.facts.source.clone().unwrap_or_default();
+                self.tell(&Frame::SourceChanged {
+                    url: source.url.as_deref(),
+                    title: source.title.as_deref(),
+                    video_provider: source.provider.as_deref(),
+                    video_id: source.video_id.as_deref(),
+                });
+            }
+            Change::JoinRequest(user) => self.tell_host_of(user),
+            Change::Ended(life) => self.end(life, now),
+            Change::Epoch => {
+                // What was shown can't be trusted: everybody comes back and resumes against the truth.
+                self.put_everybody_out(&Close::retry(close::LOST_PLACE, 500), Gone::Grace, now);
+            }
+        }
+    }
+
+    fn tell_host_of(&self, user_id: UserId) {
+        let Some(person) = self.facts.people.get(&user_id) else { return };
+        let frame = Frame::JoinRequest { user: person.name.as_str(), user_id };
+        let frame = ws::text(&frame.to_json());
+        for member in self.members.of_user(self.facts.host) {
+            member.outbox.push(frame.clone(), Kind::Other);
+        }
+    }
+
+    fn remove_user(&mut self, user: UserId, standing: Standing, now: Now) {
+        let code = removal(Some(standing));
+        let gone: Vec<_> = self
+            .members
+            .of_user(user)
+            .filter(|member| !self.facts.admits(user, member.admitted))
+            .map(|member| (member.connection, member.outbox.clone()))
+            .collect();
+        for (connection, outbox) in gone {
+            outbox.close(Close::new(code.close(), code.as_str()));
+            self.on_gone(connection, Gone::Now, now);
+        }
+    }
+
+    fn end(&mut self, life: Life, now: Now) {
+        let code = match life {
+            Life::Active => return,
+            Life::Closed => Code::RoomClosed,
+            Life::Expired => Code::RoomExpired,
+        };
+        if life == Life::Closed {
+            self.tell(&Frame::RoomDeleted { room_id: self.setup.room });
+        }
+        self.put_everybody_out(&Close::new(code.close(), code.as_str()), Gone::Now, now);
+    }
+
+    fn put_everybody_out(&mut self, close: &Close, how: Gone, now: Now) {
+        let all: Vec<_> = self.members.iter().map(|m| (m.connection, m.outbox.clone())).collect();
+        for (connection, outbox) in all {
+            outbox.close(close.clone());
+            self.on_gone(connection, how, now);
+        }
+    }
+}

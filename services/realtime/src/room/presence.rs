@@ -1,0 +1,216 @@
+//! Who comes and goes.
+//!
+//! The roster in the shared store decides who is present; this node keeps a copy and tells its members how it
+//! changes. Changes carry the version before and after, so a missed one shows, and the roster is read again: the
+//! difference is what members are told.
+
+use std::collections::BTreeMap;
+
+use streamit_bus::{Entry, EntryKey, Error, Present, Roster, RosterChange};
+use streamit_domain::playback::Command;
+use streamit_domain::{ConnectionId, Incarnation, UserId};
+use streamit_wire::frame::server::{Frame, RoomUpdated, TELL_EACH};
+use streamit_wire::v1;
+
+use super::effect::{Effect, Gone, Now};
+use super::{GRACE_MS, Room};
+
+/// How long to wait before a removal that failed is tried again, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+impl Room {
+    pub(super) fn on_gone(&mut self, connection: ConnectionId, how: Gone, now: Now) {
+        if let Some(ended) = self.entering.get_mut(&connection) {
+            *ended = Some(how);
+            return;
+        }
+        self.doorstep.retain(|joiner| joiner.connection != connection);
+        self.entering_next.retain(|joiner| joiner.connection != connection);
+        if self.members.remove(connection).is_none() {
+            return;
+        }
+        let key = self.key(connection);
+        match how {
+            Gone::Now => self.leaving.push((now.up, key)),
+            Gone::Grace => self.leaving.push((now.up + GRACE_MS, key)),
+            Gone::At(moment) => {
+                self.effects.push(Effect::MarkGone(vec![(key, moment)]));
+                let wait = u64::try_from(moment.since(now.room).as_millis()).unwrap_or(u64::MAX);
+                self.leaving.push((now.up.saturating_add(wait), key));
+            }
+        }
+    }
+
+    /// Removes the entries whose time has come, with one call for all of them.
+    pub(super) fn leave_due(&mut self, now: Now) {
+        if self.is_leaving || !self.leaving.iter().any(|(due, _)| *due <= now.up) {
+            return;
+        }
+        let keys = self.leaving.extract_if(.., |(due, _)| *due <= now.up).map(|(_, key)| key).collect();
+        self.is_leaving = true;
+        self.effects.push(Effect::Leave(keys, self.roster_version));
+    }
+
+    pub(super) fn on_left(&mut self, keys: Vec<EntryKey>, result: Result<RosterChange, Error>, now: Now) {
+        self.is_leaving = false;
+        match result {
+            Ok(change) => self.after_removal(&change, now),
+            Err(_) => self.leaving.extend(keys.into_iter().map(|key| (now.up + RETRY_MS, key))),
+        }
+    }
+
+    pub(super) fn on_pruned(&mut self, result: Result<RosterChange, Error>, now: Now) {
+        if let Ok(change) = result {
+            self.after_removal(&change, now);
+        }
+    }
+
+    /// A removal that this node made: what follows from it is this node's to do.
+    fn after_removal(&mut self, change: &RosterChange, now: Now) {
+        if change.left.iter().any(|(user, _)| *user == self.facts.host) {
+            self.report_host(false, change.version);
+        }
+        let emptied = change.online == 0 && !change.left.is_empty();
+        self.apply(change, now);
+        if emptied && self.playback.is_playing {
+            self.command_of_house(Command::Pause(None), now);
+        }
+    }
+
+    /// Takes in a change, from the bus or from a call of this node: whichever comes first.
+    pub(super) fn apply(&mut self, change: &RosterChange, now: Now) {
+        if change.version <= self.roster_version {
+            return;
+        }
+        if change.previous != self.roster_version {
+            self.ask_for_roster();
+            return;
+        }
+        self.roster_version = change.version;
+        let went = change.left.iter().map(|(user, _)| *user).collect();
+        self.change_users(change.joined.clone(), went, now);
+    }
+
+    /// Takes in the roster as it was just read, unless what is known here is newer.
+    pub(super) fn adopt(&mut self, roster: &Roster, now: Now) {
+        if roster.version >= self.roster_version {
+            self.roster_version = roster.version;
+            self.replace_users(roster.users.clone(), now);
+        }
+    }
+
+    pub(super) fn on_roster(&mut self, asked_at: u64, result: Result<Roster, Error>, now: Now) {
+        self.is_reading_roster = false;
+        let Ok(roster) = result else { return };
+        let has_all = self.members.iter().all(|member| {
+            let key = self.key(member.connection);
+            roster.entries.contains_key(&key)
+        });
+        if roster.version < asked_at || !has_all {
+            // The store lost the roster, or has held this node dead: its connections are entered again.
+            self.reenter();
+            return;
+        }
+        self.adopt(&roster, now);
+    }
+
+    pub(super) fn ask_for_roster(&mut self) {
+        if !self.is_reading_roster {
+            self.is_reading_roster = true;
+            self.effects.push(Effect::ReadRoster(self.roster_version));
+        }
+    }
+
+    pub(super) fn reenter(&mut self) {
+        self.must_reenter = false;
+        if self.is_reentering || self.members.is_empty() {
+            return;
+        }
+        let entries: Vec<Entry> = self
+            .members
+            .iter()
+            .map(|member| Entry {
+                key: self.key(member.connection),
+                user: member.user,
+                name: member.name.to_string(),
+            })
+            .collect();
+        self.is_reentering = true;
+        self.effects.push(Effect::Reenter(entries, self.roster_version));
+    }
+
+    pub(super) fn on_reentered(&mut self, result: Result<(RosterChange, Roster), Error>, now: Now) {
+        self.is_reentering = false;
+        match result {
+            Ok((_, roster)) => self.adopt(&roster, now),
+            Err(_) => self.must_reenter = true,
+        }
+    }
+
+    pub(super) fn on_reborn(&mut self, incarnation: Incarnation) {
+        // Entries of the former life that wait for their grace are pruned by whoever holds it dead.
+        self.setup.incarnation = incarnation;
+        self.leaving.clear();
+        self.reenter();
+    }
+
+    /// Makes `users` those who are present; the difference is what members are told.
+    pub(super) fn replace_users(&mut self, users: BTreeMap<UserId, Present>, now: Now) {
+        let went = self.users.keys().filter(|user| !users.contains_key(user)).copied().collect();
+        let came = users.into_iter().filter(|(user, _)| !self.users.contains_key(user)).collect();
+        self.change_users(came, went, now);
+    }
+
+    fn change_users(&mut self, came: Vec<(UserId, Present)>, went: Vec<UserId>, now: Now) {
+        let was_host_here = self.users.contains_key(&self.facts.host);
+        let went: Vec<(UserId, Present)> =
+            went.into_iter().filter_map(|user| self.users.remove_entry(&user)).collect();
+        let one_by_one = self.online() + came.len() as u64 <= TELL_EACH;
+        self.is_count_due |= !one_by_one && !(came.is_empty() && went.is_empty());
+        if one_by_one {
+            for (user_id, present) in &went {
+                self.tell(&Frame::UserLeft { user: &present.name, user_id: *user_id });
+            }
+        }
+        for (user_id, present) in came {
+            if one_by_one && !self.users.contains_key(&user_id) {
+                self.tell(&Frame::UserJoined { user: &present.name, user_id });
+            }
+            self.users.insert(user_id, present);
+        }
+        self.look_for_host(was_host_here);
+        if self.is_count_due && self.count_told + super::COUNT_MS <= now.up {
+            self.tell_count(now);
+        }
+    }
+
+    pub(super) fn tell_count(&mut self, now: Now) {
+        self.is_count_due = false;
+        self.count_told = now.up;
+        self.tell(&Frame::RoomUpdated(RoomUpdated { online: Some(self.online()), ..RoomUpdated::default() }));
+    }
+
+    /// Tells the members when the host went or came back. A host who has not come yet is not away.
+    fn look_for_host(&mut self, was_here: bool) {
+        let is_here = self.users.contains_key(&self.facts.host);
+        if is_here && self.is_host_away {
+            self.is_host_away = false;
+            self.tell(&Frame::HostReconnected);
+        } else if was_here && !is_here && !self.is_host_away {
+            self.is_host_away = true;
+            let grace_seconds = self.facts.settings.host_grace_seconds;
+            self.tell(&Frame::HostDisconnected { grace_seconds });
+        }
+    }
+
+    /// Tells the api; it keeps the deadline.
+    pub(super) fn report_host(&mut self, is_back: bool, roster_version: u64) {
+        self.effects.push(Effect::ReportHost(v1::HostReport {
+            room: self.setup.room.as_bytes().to_vec(),
+            host: self.facts.host.as_bytes().to_vec(),
+            fence: self.facts.fence,
+            roster_version,
+            is_back,
+        }));
+    }
+}

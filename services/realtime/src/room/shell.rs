@@ -1,0 +1,256 @@
+//! The task that feeds a room: what comes in, and the calls it asks for.
+//!
+//! It waits for four things: inputs (joiners, members, the node), news from the bus, answers to calls, and the time
+//! the room asked for. It ends when the room has been idle for a while, or at once when it could not be opened. The
+//! room itself never waits for a call.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use streamit_bus::Subscription;
+use streamit_domain::playback::Playback;
+use streamit_domain::room::Facts;
+use streamit_domain::{RoomId, chat};
+use streamit_wire::{Code, v1};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::effect::{Away, Draft, Effect, Input};
+use super::{Opening, Room, Setup};
+use crate::node::Node;
+use crate::outbox::Close;
+
+/// Inputs that may wait for one room. Senders beyond it wait.
+pub const WAITING: usize = 1_024;
+/// How long a room without members is kept, for those who come right back.
+const LINGER: Duration = Duration::from_secs(10);
+/// When to come back if a room can't be opened now, in milliseconds.
+const CLOSED_RETRY_MS: u64 = 1_500;
+
+enum Answer {
+    Input(Input),
+    Subscribed(Option<Subscription>),
+}
+
+type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+
+/// Runs a room until it is not needed any more.
+pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) {
+    let (mut subscription, mut room) = match open(&node, id).await {
+        Ok(opened) => opened,
+        Err(Away) => {
+            node.rooms.retire(id, &mut inbox);
+            while let Ok(input) = inbox.try_recv() {
+                if let Input::Join(joiner) = input {
+                    joiner.outbox.close(Close::retry(Code::TryAgain.close(), CLOSED_RETRY_MS));
+                }
+            }
+            return;
+        }
+    };
+    let mut answers = Answers::new();
+    let mut is_subscribing = false;
+    let mut idle_since: Option<Instant> = None;
+    let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
+    loop {
+        let mut wake = node.instant(room.next_deadline());
+        if let Some(since) = idle_since {
+            wake = wake.min(since + LINGER);
+        }
+        if sleep.deadline() != wake {
+            sleep.as_mut().reset(wake);
+        }
+        let input = tokio::select! {
+            input = inbox.recv() => match input {
+                Some(input) => input,
+                None => break, // the node is gone
+            },
+            notice = next(&mut subscription) => match notice {
+                Some(notice) => Input::Notice(notice),
+                None => { subscription = None; continue }
+            },
+            Some(answer) = answers.next(), if !answers.is_empty() => match answer {
+                Answer::Input(input) => input,
+                Answer::Subscribed(subscribed) => {
+                    is_subscribing = false;
+                    let Some(subscribed) = subscribed else { continue };
+                    subscription = Some(subscribed);
+                    // What happened before it was not heard.
+                    Input::Notice(streamit_bus::Notice::Lost)
+                }
+            },
+            () = sleep.as_mut() => Input::Tick,
+        };
+        if subscription.is_none() && !is_subscribing && matches!(input, Input::Versions(Some(_), _)) {
+            is_subscribing = true;
+            let node = node.clone();
+            answers.push(Box::pin(async move { Answer::Subscribed(node.bus.subscribe(id).await.ok()) }));
+        }
+        for effect in room.on(input, node.now()) {
+            perform(&node, id, effect, &answers);
+        }
+        if !room.is_idle() {
+            idle_since = None;
+        } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= LINGER && answers.is_empty() {
+            break;
+        }
+    }
+    node.rooms.retire(id, &mut inbox);
+    // Whoever came in this very moment finds the room opened anew.
+    while let Ok(input) = inbox.try_recv() {
+        if let Input::Join(joiner) = input {
+            let node = node.clone();
+            tokio::spawn(async move { node.join(id, joiner).await });
+        }
+    }
+}
+
+async fn next(subscription: &mut Option<Subscription>) -> Option<streamit_bus::Notice> {
+    match subscription {
+        Some(subscription) => subscription.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Subscribes, then reads: whatever happens in between is heard.
+async fn open(node: &Arc<Node>, id: RoomId) -> Result<(Option<Subscription>, Room), Away> {
+    // Without the store people may still join; the subscription is made up for.
+    let subscription = node.bus.subscribe(id).await.ok();
+    let facts = read_facts(node, id, 0);
+    let history = read_history(node, id, 0, 0, chat::HISTORY, true);
+    let (facts, history, live) = tokio::join!(facts, history, node.bus.playback(id));
+    let facts = Facts::try_from(&facts?.ok_or(Away)?).map_err(|wrong| {
+        tracing::error!("room.id" = %id, %wrong, "the api told facts that can't be read");
+        Away
+    })?;
+    let now = node.now();
+    let playback = match live {
+        Ok(Some(state)) => (state, true),
+        _ => {
+            let bytes = id.as_bytes();
+            let saved = node
+                .api
+                .call(bytes, |mut client| {
+                    let request = v1::LoadPlaybackRequest { room: bytes.to_vec() };
+                    async move { client.load_playback(request).await }
+                })
+                .await?;
+            let saved = saved.playback.and_then(|state| Playback::try_from(&state).ok());
+            (saved.unwrap_or_else(|| Playback::start(facts.fence, now.room)), false)
+        }
+    };
+    let setup = Setup { room: id, incarnation: node.incarnation(), limits: node.limits };
+    let opening = Opening { facts, history: history?, playback };
+    Ok((subscription, Room::open(setup, opening, now)))
+}
+
+async fn read_facts(node: &Arc<Node>, id: RoomId, since: u64) -> Result<Option<v1::Facts>, Away> {
+    let reply = node
+        .api
+        .call(id.as_bytes(), |mut client| {
+            let rooms = vec![v1::FactsSince { room: id.as_bytes().to_vec(), version: since }];
+            async move { client.facts(v1::FactsRequest { rooms }).await }
+        })
+        .await?;
+    Ok(reply.facts.into_iter().next().filter(|facts| !facts.room.is_empty()))
+}
+
+async fn read_history(
+    node: &Arc<Node>,
+    id: RoomId,
+    after: u64,
+    before: u64,
+    limit: usize,
+    newest: bool,
+) -> Result<v1::HistoryReply, Away> {
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    node.api
+        .call(id.as_bytes(), |mut client| {
+            let request = v1::HistoryRequest { room: id.as_bytes().to_vec(), after, before, limit, newest };
+            async move { client.history(request).await }
+        })
+        .await
+}
+
+async fn append(node: &Arc<Node>, id: RoomId, drafts: &[Draft]) -> Result<Vec<v1::Appended>, Away> {
+    let drafts = drafts
+        .iter()
+        .map(|draft| v1::ChatDraft {
+            room: id.as_bytes().to_vec(),
+            user: draft.user.as_bytes().to_vec(),
+            text: draft.text.clone(),
+            // One key for all tries: a commit whose answer was lost is found again.
+            key: draft.client_id.clone().unwrap_or_else(|| node.fresh_key()),
+            key_is_client_id: draft.client_id.is_some(),
+        })
+        .collect();
+    node.api.append(id.as_bytes(), drafts).await
+}
+
+async fn moderate(node: &Arc<Node>, request: &v1::ModerateRequest) -> Result<Option<Code>, Away> {
+    let reply = node
+        .api
+        .call(&request.room, |mut client| {
+            let request = request.clone();
+            async move { client.moderate(request).await }
+        })
+        .await?;
+    Ok((!reply.error.is_empty()).then(|| Code::from_word(&reply.error).unwrap_or(Code::Internal)))
+}
+
+/// Carries out one effect; its answer comes back through `answers`.
+fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
+    let node = node.clone();
+    let input: Pin<Box<dyn Future<Output = Input> + Send>> = match effect {
+        Effect::Enter(joiners, entries, seen) => Box::pin(async move {
+            let result = node.bus.enter(id, &entries, seen).await;
+            Input::Entered(joiners, result)
+        }),
+        Effect::Reenter(entries, seen) => {
+            Box::pin(async move { Input::Reentered(node.bus.enter(id, &entries, seen).await) })
+        }
+        Effect::Leave(keys, seen) => Box::pin(async move {
+            let result = node.bus.leave(id, &keys, seen).await;
+            Input::Left(keys, result)
+        }),
+        Effect::Prune(dead, seen) => {
+            Box::pin(async move { Input::Pruned(node.bus.prune(id, &dead, seen).await) })
+        }
+        Effect::ReadRoster(version) => {
+            Box::pin(async move { Input::Roster(version, node.bus.roster(id).await) })
+        }
+        Effect::ReadFacts(since) => Box::pin(async move { Input::Facts(read_facts(&node, id, since).await) }),
+        Effect::ReadHistory(after, before) => Box::pin(async move {
+            let result = read_history(&node, id, after, before, chat::MAX_RESUME, false).await;
+            Input::History(after, before, result)
+        }),
+        Effect::Append(drafts) => Box::pin(async move {
+            let result = append(&node, id, &drafts).await;
+            Input::Appended(drafts, result)
+        }),
+        Effect::SetPlayback(expect, next) => Box::pin(async move {
+            let result = node.bus.set_playback(id, expect, &next).await;
+            Input::PlaybackSet(next, result)
+        }),
+        Effect::ReadPlayback => Box::pin(async move { Input::PlaybackRead(node.bus.playback(id).await) }),
+        Effect::Moderate(connection, request) => {
+            Box::pin(async move { Input::Moderated(connection, moderate(&node, &request).await) })
+        }
+        Effect::MarkGone(keys) => {
+            node.background.spawn({
+                let node = node.clone();
+                async move {
+                    let _ = node.bus.mark_gone(id, &keys).await; // else their node's death says it
+                }
+            });
+            return;
+        }
+        Effect::SavePlayback(state) => return node.behind.save(id, state),
+        Effect::ReportHost(report) => return node.behind.report(report),
+    };
+    answers.push(Box::pin(async move { Answer::Input(input.await) }));
+}

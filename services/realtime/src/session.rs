@@ -1,0 +1,161 @@
+//! One client's side of the conversation, as a value: messages in, what to do about them out.
+
+use bytes::Bytes;
+use streamit_domain::Timestamp;
+use streamit_domain::rate::{Gcra, Rate};
+use streamit_wire::Code;
+use streamit_wire::code::close;
+use streamit_wire::frame::client::{self, Refused};
+use streamit_wire::frame::server;
+
+use crate::outbox::Close;
+use crate::room::effect::Gone;
+use crate::ws;
+use crate::ws::decode::{Error, Message};
+
+/// Messages of one connection: 30 a second in bursts of 60. `PING`s are not counted here.
+const FRAMES: Rate = Rate::per_second(30, 60);
+/// `PING`s and WebSocket pings have their own, wide bound: each costs an answer.
+const PINGS: Rate = Rate::per_second(60, 240);
+/// When to come back after flooding, in milliseconds.
+const FLOOD_RETRY_MS: u64 = 5_000;
+
+/// What to do about a message.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Send this back.
+    Reply(Bytes),
+    /// Hand this to the room.
+    Room(client::Frame),
+    /// Close, and count the member as gone in this way.
+    Close(Close, Gone),
+    /// Nothing.
+    Nothing,
+}
+
+/// The state of a conversation.
+#[derive(Debug)]
+pub struct Session {
+    frames: Gcra,
+    pings: Gcra,
+    limits: bool,
+}
+
+impl Session {
+    /// A conversation that begins. `limits`: whether rates hold.
+    #[must_use]
+    pub fn new(limits: bool) -> Self {
+        Self { frames: Gcra::default(), pings: Gcra::default(), limits }
+    }
+
+    /// Takes a message that was received at `received` and is answered at `now` (room time); `micros` is a clock that
+    /// never runs backwards.
+    pub fn on_message(
+        &mut self,
+        message: Message,
+        received: Timestamp,
+        now: impl Fn() -> Timestamp,
+        micros: i64,
+    ) -> Action {
+        let parsed = match message {
+            Message::Close(code) => {
+                let how = if code == close::NORMAL { Gone::Now } else { Gone::Grace };
+                let code = if code == 1005 { close::NORMAL } else { code };
+                return Action::Close(Close::new(code, ""), how);
+            }
+            Message::Pong => return Action::Nothing,
+            Message::Ping(payload) => {
+                return if self.allows_ping(micros) { Action::Reply(ws::pong(&payload)) } else { flood() };
+            }
+            Message::Binary => Err(Code::Binary),
+            Message::NotUtf8 => Err(Code::InvalidJson),
+            Message::Text(text) => Ok(client::Frame::parse(&text)),
+        };
+        if let Ok(Ok(client::Frame::Ping { t0 })) = &parsed {
+            return if self.allows_ping(micros) {
+                Action::Reply(ws::text(&server::pong(t0, received, now())))
+            } else {
+                flood()
+            };
+        }
+        if self.limits && self.frames.take(FRAMES, micros).is_err() {
+            return flood();
+        }
+        match parsed {
+            Ok(Ok(client::Frame::PlayerEvent)) => Action::Nothing,
+            Ok(Ok(frame)) => Action::Room(frame),
+            Ok(Err(Refused { code, message, client_id })) => {
+                let frame = server::Frame::Error {
+                    message,
+                    code: code.as_str(),
+                    client_id: client_id.as_deref(),
+                    retry_in_ms: None,
+                };
+                Action::Reply(ws::text(&frame.to_json()))
+            }
+            Err(code) => Action::Reply(ws::text(&server::Frame::error(code, None).to_json())),
+        }
+    }
+
+    fn allows_ping(&mut self, micros: i64) -> bool {
+        !self.limits || self.pings.take(PINGS, micros).is_ok()
+    }
+}
+
+fn flood() -> Action {
+    Action::Close(Close { after_queue: false, ..Close::retry(close::FLOODING, FLOOD_RETRY_MS) }, Gone::Grace)
+}
+
+/// How a connection ends whose bytes can't be read on.
+#[must_use]
+pub fn broken(error: Error) -> Close {
+    match error {
+        Error::TooBig => Close::new(close::TOO_BIG, "message too big"),
+        Error::Protocol => Close::new(close::PROTOCOL, "not a WebSocket frame"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    fn say(session: &mut Session, text: &str, micros: i64) -> Action {
+        session.on_message(Message::Text(text.into()), NOW, || Timestamp(1_001), micros)
+    }
+
+    #[test]
+    fn a_ping_is_answered_with_both_times_and_not_counted() {
+        let mut session = Session::new(true);
+        for i in 0..200 {
+            let answer = say(&mut session, r#"{"type":"PING","t0":1}"#, 1_000_000_000 + i);
+            let Action::Reply(frame) = answer else { panic!("{answer:?}") };
+            assert_eq!(ws::json_of(&frame), r#"{"type":"PONG","t0":1,"t1":1000,"t2":1001}"#);
+        }
+        assert!(matches!(say(&mut session, r#"{"type":"PAUSE"}"#, 1_000_000_300), Action::Room(_)));
+    }
+
+    #[test]
+    fn bad_input_is_answered_however_often_until_it_floods() {
+        let mut session = Session::new(true);
+        for i in 0..60 {
+            assert!(matches!(say(&mut session, "nope", 1_000_000_000 + i), Action::Reply(_)));
+        }
+        let Action::Close(close, Gone::Grace) = say(&mut session, "nope", 1_000_000_060) else { panic!() };
+        assert_eq!((close.code, close.reason.as_str()), (4104, r#"{"retry_in_ms":5000}"#));
+        let mut unlimited = Session::new(false);
+        for i in 0..1_000 {
+            assert!(matches!(say(&mut unlimited, "nope", i), Action::Reply(_)));
+        }
+    }
+
+    #[test]
+    fn only_a_normal_close_counts_at_once() {
+        let mut session = Session::new(true);
+        let mut close = |code| session.on_message(Message::Close(code), NOW, || NOW, 1);
+        assert!(matches!(close(1000), Action::Close(_, Gone::Now)));
+        assert!(matches!(close(1001), Action::Close(_, Gone::Grace)));
+        assert!(matches!(close(1005), Action::Close(Close { code: 1000, .. }, Gone::Grace)));
+    }
+}

@@ -1,0 +1,318 @@
+//! The plumbing of one connection: bytes in, bytes out.
+//!
+//! The loop waits for three things: the socket can be read (or, while something waits to be written, written), the
+//! outbox has something, or the time to finish a close has run out. It ends when the peer is gone or the close is
+//! done. Nothing is buffered for a connection that is idle.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use streamit_domain::ConnectionId;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::node::Node;
+use crate::outbox::{Close, Outbox};
+use crate::room::GRACE_MS;
+use crate::room::effect::{Gone, Input};
+use crate::session::{self, Action, Session};
+use crate::ws;
+use crate::ws::decode::{Decoder, Message};
+use streamit_wire::code::close;
+
+/// How much is read at once, in bytes. Lives on the stack, only while reading.
+const READ: usize = 8 * 1024;
+/// Frames written with one call.
+const MAX_SLICES: usize = 64;
+/// How long a close may take: writing what is left, and reading on so that the code arrives.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// One joined connection.
+pub struct Socket {
+    /// The node it is on.
+    pub node: Arc<Node>,
+    /// Its number.
+    pub connection: ConnectionId,
+    /// What waits for it.
+    pub outbox: Arc<Outbox>,
+    /// The room it is in.
+    pub room: mpsc::Sender<Input>,
+    /// Its conversation.
+    pub session: Session,
+}
+
+/// Bytes on their way out.
+#[derive(Default)]
+struct Writer {
+    frames: VecDeque<Bytes>,
+    /// With the last of them, frames that the room gave outside the budget are out.
+    tell_room: bool,
+}
+
+impl Writer {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Writes as much as the socket takes, many frames with one call.
+    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while !self.frames.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = 0;
+            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                *slice = IoSlice::new(frame);
+                count += 1;
+            }
+            match stream.try_write_vectored(&slices[..count]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.frames = VecDeque::new(); // an idle connection holds no buffers
+        Ok(())
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(frame) = self.frames.front_mut() {
+            if written < frame.len() {
+                frame.advance(written);
+                return;
+            }
+            written -= frame.len();
+            self.frames.pop_front();
+        }
+    }
+
+    /// Drops all that is not begun.
+    fn keep_only_begun(&mut self, is_begun: bool) {
+        self.frames.truncate(usize::from(is_begun));
+    }
+}
+
+enum Read {
+    Some,
+    Nothing,
+    End,
+}
+
+impl Socket {
+    /// Serves the connection until it ends. `early` is what came with the handshake.
+    pub async fn run(mut self, stream: TcpStream, early: Bytes) {
+        let (mut decoder, mut writer) = (Decoder::default(), Writer::default());
+        let mut actions = Vec::new();
+        let ended = self.converse(&stream, early, &mut decoder, &mut writer, &mut actions).await;
+        let (close, how) = match ended {
+            Ok((close, how)) => (close, how),
+            Err(_) => (None, Gone::Grace), // the peer is gone without a word
+        };
+        // Before the close is on its way: whoever reads its code may come back at once.
+        let _ = self.room.send(Input::Gone(self.connection, how)).await; // else the room is no more
+        if let Some(close) = close {
+            let is_peers = matches!(how, Gone::Now) && close.code == close::NORMAL;
+            let _ = tokio::time::timeout(CLOSING, finish(&stream, writer, decoder, &close, is_peers)).await;
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        stream: &TcpStream,
+        early: Bytes,
+        decoder: &mut Decoder,
+        writer: &mut Writer,
+        actions: &mut Vec<Action>,
+    ) -> io::Result<(Option<Close>, Gone)> {
+        // Nothing is read before the join is answered: what the client sends early waits in the kernel.
+        let mut is_joined = false;
+        let mut early = Some(early).filter(|bytes| !bytes.is_empty());
+        loop {
+            if writer.is_empty() {
+                let work = self.outbox.take();
+                writer.frames.extend(work.frames);
+                writer.tell_room = work.joined;
+                if let Some(close) = work.close {
+                    let how = self.gone(&close);
+                    return Ok((Some(close), how));
+                }
+                writer.write(stream)?;
+            }
+            if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
+                is_joined = true;
+                if self.room.send(Input::Flushed(self.connection)).await.is_err() {
+                    return Ok((Some(Close::retry(close::LOST_PLACE, 500)), Gone::Grace));
+                }
+            }
+            if is_joined && let Some(bytes) = early.take() {
+                self.feed(decoder, &bytes, actions);
+                if let Some(end) = self.act(actions).await {
+                    return Ok(end);
+                }
+            }
+            let interest = match (is_joined, writer.is_empty()) {
+                (true, true) => Interest::READABLE,
+                (true, false) => Interest::READABLE | Interest::WRITABLE,
+                (false, true) => Interest::ERROR,
+                (false, false) => Interest::WRITABLE,
+            };
+            let begun = writer.frames.len();
+            tokio::select! {
+                ready = stream.ready(interest) => {
+                    let ready = ready?;
+                    if ready.is_writable() && !writer.is_empty() {
+                        writer.write(stream)?;
+                    }
+                    if is_joined && ready.is_readable() {
+                        match self.read(stream, decoder, actions)? {
+                            Read::End => return Err(io::ErrorKind::UnexpectedEof.into()),
+                            Read::Nothing => {}
+                            Read::Some => if let Some(end) = self.act(actions).await {
+                                return Ok(end);
+                            }
+                        }
+                    }
+                    if ready.is_error() && !is_joined {
+                        return Err(io::ErrorKind::ConnectionReset.into());
+                    }
+                }
+                () = self.outbox.wait() => {
+                    // While bytes are stuck only a close that does not wait for them matters.
+                    if begun > 0 && self.outbox.is_closing_now() {
+                        writer.keep_only_begun(true);
+                        let work = self.outbox.take();
+                        if let Some(close) = work.close {
+                            let how = self.gone(&close);
+                            return Ok((Some(close), how));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// How the roster is to take a close that the server decided on.
+    fn gone(&self, close: &Close) -> Gone {
+        match close.code {
+            close::RESTART => {
+                let hint = close.retry_in_ms.unwrap_or(0);
+                Gone::At(self.node.room_time().plus(Duration::from_millis(hint + GRACE_MS)))
+            }
+            4000..=4099 => Gone::Now,
+            _ => Gone::Grace,
+        }
+    }
+
+    fn read(
+        &mut self,
+        stream: &TcpStream,
+        decoder: &mut Decoder,
+        actions: &mut Vec<Action>,
+    ) -> io::Result<Read> {
+        let mut buffer = [0; READ];
+        match stream.try_read(&mut buffer) {
+            Ok(0) => Ok(Read::End),
+            Ok(count) => {
+                self.feed(decoder, &buffer[..count], actions);
+                Ok(Read::Some)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn feed(&mut self, decoder: &mut Decoder, bytes: &[u8], actions: &mut Vec<Action>) {
+        let up = self.node.uptime();
+        self.outbox.heard(u64::try_from(up.as_millis()).unwrap_or(u64::MAX));
+        let micros = i64::try_from(up.as_micros()).unwrap_or(i64::MAX);
+        let received = self.node.room_time();
+        let (session, node) = (&mut self.session, &self.node);
+        let fed = decoder.feed(bytes, |message| {
+            let action = session.on_message(message, received, || node.room_time(), micros);
+            let goes_on = !matches!(action, Action::Close(..));
+            if action != Action::Nothing {
+                actions.push(action);
+            }
+            goes_on
+        });
+        if let Err(error) = fed {
+            actions.push(Action::Close(session::broken(error), Gone::Grace));
+        }
+    }
+
+    async fn act(&mut self, actions: &mut Vec<Action>) -> Option<(Option<Close>, Gone)> {
+        for action in std::mem::take(actions) {
+            match action {
+                Action::Reply(frame) => {
+                    self.outbox.push(frame, crate::outbox::Kind::Other);
+                }
+                Action::Room(frame) => {
+                    // Waits when the room is behind: then this client is read more slowly, and nobody else.
+                    if self.room.send(Input::Frame(self.connection, frame)).await.is_err() {
+                        return Some((Some(Close::retry(close::LOST_PLACE, 500)), Gone::Grace));
+                    }
+                }
+                Action::Close(close, how) => return Some((Some(close), how)),
+                Action::Nothing => {}
+            }
+        }
+        None
+    }
+}
+
+/// Writes what is left and the close frame, then stops writing and reads on, so that the code arrives: closing a
+/// socket with unread bytes would reset it.
+async fn finish(
+    stream: &TcpStream,
+    mut writer: Writer,
+    mut decoder: Decoder,
+    close: &Close,
+    is_peers: bool,
+) -> io::Result<()> {
+    writer.frames.push_back(ws::close(close.code, &close.reason));
+    loop {
+        writer.write(stream)?;
+        if writer.is_empty() {
+            break;
+        }
+        stream.writable().await?;
+    }
+    // Who closed first has been answered; nobody else is told before he has answered.
+    let mut answered = is_peers;
+    let mut is_readable = true;
+    while !answered {
+        stream.readable().await?;
+        let (bytes, count) = take(stream)?;
+        match count {
+            None => continue,
+            Some(0) => break,
+            Some(count) if is_readable => {
+                let fed = decoder.feed(&bytes[..count], |message| {
+                    answered |= matches!(message, Message::Close(_));
+                    !answered
+                });
+                is_readable = fed.is_ok();
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn take(stream: &TcpStream) -> io::Result<(Box<[u8; READ]>, Option<usize>)> {
+    let mut buffer = Box::new([0; READ]);
+    match stream.try_read(&mut buffer[..]) {
+        Ok(count) => Ok((buffer, Some(count))),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok((buffer, None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sends a close to a client who never joined.
+pub async fn refuse(stream: &TcpStream, close: &Close) {
+    let finish = finish(stream, Writer::default(), Decoder::default(), close, false);
+    let _ = tokio::time::timeout(CLOSING, finish).await; // a client that does not read learns nothing
+}

@@ -1,0 +1,195 @@
+//! The way in: `GET /ws/room/<code>/?token=<JWT>`.
+//!
+//! The upgrade is accepted and then closed with a code, because a browser can read no other answer. A refusal is
+//! decided in the order 4001 (token), 4002 (room), 4010 (banned), 4003 (not approved).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use streamit_domain::{ConnectionId, RoomCode, RoomId};
+use streamit_edge::{Peer, is_allowed};
+use streamit_wire::code::close;
+use streamit_wire::{Code, v1};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use crate::app::App;
+use crate::node::Node;
+use crate::node::connections::{FromAddress, OfUser};
+use crate::outbox::{Close, Outbox};
+use crate::room::effect::{Away, Input, Joiner, Resume};
+use crate::session::Session;
+use crate::socket::{self, Socket};
+use crate::token::Refused;
+use crate::ws::handshake;
+
+/// How long the way in may take after the upgrade.
+const ADMISSION: Duration = Duration::from_secs(8);
+/// When to come back if there is no capacity now, in milliseconds; as much again by chance.
+const RETRY_MS: u64 = 1_000;
+/// When to come back with too many connections, in milliseconds.
+const TOO_MANY_RETRY_MS: u64 = 10_000;
+
+/// What a client asks for.
+struct Ask {
+    code: String,
+    token: Option<String>,
+    resume: Option<Resume>,
+    address: Peer,
+}
+
+/// Accepts the upgrade and lets the client in, or tells why not.
+pub async fn upgrade(State(app): State<App>, Path(code): Path<String>, mut request: Request) -> Response {
+    let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let (parts, _body) = request.into_parts();
+    if !is_allowed(&parts, &app.allowed_origins) {
+        return problem(Code::CrossSite);
+    }
+    let (Some(accept), Some(on_upgrade)) = (handshake::accept(&parts.headers), on_upgrade) else {
+        let mut response = problem(Code::Invalid);
+        *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return response;
+    };
+    let (token, resume) = query(parts.uri.query().unwrap_or_default());
+    let ask = Ask { code, token, resume, address: Peer::of_request(&parts, &app.trusted_proxies) };
+    let id = app.node.next_connection();
+    let node = app.node.clone();
+    app.node.background.spawn(async move {
+        let Ok(upgraded) = on_upgrade.await else { return };
+        match downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(parts) => serve(node, ask, id, parts.io.into_inner(), parts.read_buf).await,
+            Err(_) => tracing::error!("a WebSocket came over something that is not TCP"),
+        }
+    });
+    Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
+        .body(Body::empty())
+        .unwrap_or_else(|_| problem(Code::Internal))
+}
+
+fn problem(code: Code) -> Response {
+    let body = format!(r#"{{"error":"{}","code":"{code}"}}"#, code.sentence());
+    (code.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Reads `token`, `since` and `epoch`. What can't be read counts as malformed, never as missing.
+fn query(query: &str) -> (Option<String>, Option<Resume>) {
+    let (mut token, mut since, mut epoch) = (None, None, None);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "token" => token = Some(value.into_owned()),
+            "since" => since = Some(value.parse::<u64>().ok()),
+            "epoch" => epoch = Some(value.parse::<u64>().unwrap_or(u64::MAX)),
+            _ => {}
+        }
+    }
+    (token, since.map(|since| Resume { since, epoch, asked: false }))
+}
+
+async fn serve(node: Arc<Node>, ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
+    // Hyper's buffer is large and mostly empty: kept, it would cost every idle connection.
+    let early = Bytes::copy_from_slice(&early);
+    let outbox = Arc::new(Outbox::default());
+    outbox.heard(node.now().up);
+    let entered = tokio::time::timeout(ADMISSION, enter(&node, ask, id, &outbox)).await;
+    let admitted = match entered {
+        Ok(Ok(admitted)) => admitted,
+        Ok(Err(refused)) => {
+            tracing::debug!(code = refused.code, "a connection was refused");
+            return socket::refuse(&stream, &refused).await;
+        }
+        Err(_) => return socket::refuse(&stream, &no_capacity(&node)).await,
+    };
+    let session = Session::new(node.limits);
+    let socket = Socket { node, connection: id, outbox, room: admitted.room.clone(), session };
+    socket.run(stream, early).await;
+    drop(admitted);
+}
+
+/// What keeps a connection counted while it lives.
+struct Admitted {
+    room: mpsc::Sender<Input>,
+    _address: FromAddress,
+    _user: OfUser,
+}
+
+async fn enter(
+    node: &Arc<Node>,
+    ask: Ask,
+    connection: ConnectionId,
+    outbox: &Arc<Outbox>,
+) -> Result<Admitted, Close> {
+    if node.draining.is_cancelled() {
+        return Err(Close::retry(close::RESTART, node.random_below(RETRY_MS)));
+    }
+    let too_many = || Close::retry(close::TOO_MANY, TOO_MANY_RETRY_MS);
+    let address = node.connections.open_from(ask.address.limit_key(), node.limits).ok_or_else(too_many)?;
+    let refuse = |code: Code| Close::new(code.close(), code.as_str());
+
+    let token = ask.token.ok_or_else(|| refuse(Code::Unauthenticated))?;
+    let claims = node.keys.verify(&token, node.room_time(), &node.api).await.map_err(|why| match why {
+        Refused::Bad => refuse(Code::Unauthenticated),
+        Refused::Unknown => no_capacity(node),
+    })?;
+    // Found by its session from here on: a session that ends while it is being admitted closes it.
+    let user = node
+        .connections
+        .open_of(claims.sub, claims.sid, connection, outbox.clone(), node.limits)
+        .ok_or_else(too_many)?;
+    // A code that can't be one names no room; the session is still looked at first.
+    let code = ask.code.parse::<RoomCode>().map(|code| code.to_string()).unwrap_or_default();
+    let admission =
+        v1::Admission { code, user: claims.sub.as_bytes().to_vec(), session: claims.sid.as_bytes().to_vec() };
+    let admitted = node.api.admit(admission).await.map_err(|Away| no_capacity(node))?;
+    if !admitted.error.is_empty() {
+        return Err(match Code::from_word(&admitted.error) {
+            Some(Code::TryAgain) | None => no_capacity(node),
+            Some(code) if code.close() == 0 => refuse(Code::NotApproved),
+            Some(code) => refuse(code),
+        });
+    }
+    let room = RoomId::from_slice(&admitted.room).map_err(|_| no_capacity(node))?;
+    let joiner = Joiner {
+        connection,
+        user: claims.sub,
+        session: claims.sid,
+        name: admitted.name.into(),
+        admitted: admitted.facts_version,
+        resume: ask.resume,
+        outbox: outbox.clone(),
+    };
+    let room = node.join(room, joiner).await.ok_or_else(|| no_capacity(node))?;
+    Ok(Admitted { room, _address: address, _user: user })
+}
+
+fn no_capacity(node: &Node) -> Close {
+    Close::retry(Code::TryAgain.close(), RETRY_MS + node.random_below(RETRY_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_read_and_malformed_numbers_are_not_missing_ones() {
+        assert_eq!(query(""), (None, None));
+        let (token, resume) = query("token=a.b-c&since=12&epoch=3");
+        assert_eq!(token.as_deref(), Some("a.b-c"));
+        assert_eq!(resume, Some(Resume { since: Some(12), epoch: Some(3), asked: false }));
+        assert_eq!(query("since=-1").1, Some(Resume { since: None, epoch: None, asked: false }));
+        assert_eq!(query("since=1&epoch=x").1.unwrap().epoch, Some(u64::MAX));
+    }
+}

@@ -1,0 +1,14 @@
+//! What both public ends (HTTP and WebSocket) need to face the internet: who is calling through which proxies, from
+//! which page, and a socket loop that slow or broken clients can't hold up.
+//!
+//! It knows nothing of rooms or people, and must not: what a caller may do is decided elsewhere.
+
+mod options;
+mod origin;
+mod peer;
+mod serve;
+
+pub use options::{Limits, Origins, Proxies};
+pub use origin::is_allowed;
+pub use peer::Peer;
+pub use serve::serve;
