@@ -127,11 +127,11 @@ impl Store {
     pub async fn migrate(&self, fill: impl FnMut(&mut [u8]) + Send) -> Result<()> {
         match &self.0 {
             Pools::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
-                // A migration may take its time. The connection is closed afterwards, and the setting with it.
-                sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
-                let migrated = lenient(&POSTGRES).run(&mut *connection).await;
-                connection.close().await?;
+                // Connections of its own, for a migration may take its time.
+                let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
+                let patient = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+                let migrated = lenient(&POSTGRES).run(&patient).await;
+                patient.close().await;
                 migrated.map_err(migrate_error)?;
             }
             Pools::Sqlite { write, .. } => lenient(&SQLITE).run(write).await.map_err(migrate_error)?,

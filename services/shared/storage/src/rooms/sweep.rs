@@ -67,14 +67,14 @@ pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -
         postgres: "UPDATE rooms SET host_deadline = w.deadline, host_lost_roster_version = w.roster_version,
                 facts_version = facts_version + w.step
             FROM json_to_recordset($1::JSON) AS w(room UUID, roster_version BIGINT, deadline BIGINT, step BIGINT)
-            WHERE id = w.room
-            RETURNING id, facts_version",
+            WHERE rooms.id = w.room
+            RETURNING rooms.id, facts_version",
         sqlite: "UPDATE rooms SET host_deadline = w.value ->> 'deadline',
                 host_lost_roster_version = w.value ->> 'roster_version',
                 facts_version = facts_version + (w.value ->> 'step')
             FROM json_each($1) w
-            WHERE id = unhex(w.value ->> 'room')
-            RETURNING id, facts_version",
+            WHERE rooms.id = unhex(w.value ->> 'room')
+            RETURNING rooms.id, facts_version",
     };
     if reports.is_empty() {
         return Ok(Vec::new());
