@@ -94,19 +94,22 @@ impl Pool {
     }
 }
 
-/// Sends, and sends again after teaching the server the script that it did not know.
+/// Sends, and sends again after teaching the server the script that it did not know: nothing of it has happened then
+/// (and a pipeline of several calls holds only calls that may be repeated). A server may forget at any moment, so
+/// this goes on as long as the caller's deadline lets it.
 async fn send(
     connection: &mut MultiplexedConnection,
     pipeline: &Pipeline,
     script: Option<&Script>,
 ) -> RedisResult<Vec<Value>> {
-    let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
     let is_unknown = |error: RedisError| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
-    match script {
-        Some(script) if first_error(&answers).is_some_and(is_unknown) => {
-            script.load_async(connection).await?;
-            connection.req_packed_commands(pipeline, 0, pipeline.len()).await
+    loop {
+        let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
+        match script {
+            Some(script) if first_error(&answers).is_some_and(is_unknown) => {
+                script.load_async(connection).await?;
+            }
+            _ => return Ok(answers),
         }
-        _ => Ok(answers),
     }
 }

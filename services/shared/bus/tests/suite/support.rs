@@ -108,18 +108,20 @@ impl Server {
         Self::start_on(free_port()).await
     }
 
+    /// Starts a server on a port that was free a moment ago, as soon as it is.
     pub(crate) async fn start_on(port: u16) -> Self {
-        let binary = std::env::var("STREAMIT_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let child = Command::new(&binary)
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("can't start {binary} ({error}); `make test` finds or fetches one")
-            });
-        let answers = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
-        let server = Self { child, port };
-        until("the server listens", answers).await;
+        let mut server = Self { child: spawn(port), port };
+        until("the server listens", async || {
+            if server.child.try_wait().unwrap().is_some() {
+                server.child = spawn(port);
+            }
+            // Somebody may answer there; it has to be this one.
+            let Ok(client) = redis::Client::open(server.url()) else { return false };
+            let Ok(mut operator) = client.get_multiplexed_async_connection().await else { return false };
+            let info: String = redis::cmd("INFO").arg("server").query_async(&mut operator).await.unwrap();
+            info.contains(&format!("process_id:{}\r\n", server.child.id()))
+        })
+        .await;
         server
     }
 
@@ -145,8 +147,21 @@ pub(crate) async fn operator(url: &str) -> redis::aio::MultiplexedConnection {
     client.get_multiplexed_async_connection().await.expect("the server answers")
 }
 
+fn spawn(port: u16) -> Child {
+    let binary = std::env::var("STREAMIT_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    Command::new(&binary)
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("can't start {binary} ({error}); `make test` finds or fetches one"))
+}
+
+/// A port that nobody uses now. Below those that the system hands out by itself: a client that knocks at one of
+/// those again and again may end up connected to itself, and keep the server from coming back.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let draw = || 16_000 + u16::try_from(SystemEntropy.u32() % 16_000).unwrap_or(0);
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(draw).find(is_free).expect("some port is free")
 }
 
 /// Waits until `condition` holds.

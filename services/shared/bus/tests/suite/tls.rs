@@ -1,6 +1,6 @@
 //! `rediss://`: the connection to Redis over TLS.
 
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -32,14 +32,17 @@ async fn a_node_works_over_tls() {
         tokio::task::spawn_blocking(move || node.output().unwrap())
     };
     let output = run(format!("rediss://127.0.0.1:{port}"), authority.path()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", told(&output));
 
     // With another authority than the one that is trusted there is no connection.
     let stranger = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     std::fs::write(&authority, stranger.cert.pem()).unwrap();
     let output = run(format!("rediss://127.0.0.1:{port}"), authority.path()).await.unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!output.status.success() && told.contains("the bus is not healthy"), "{told}");
+    assert!(
+        !output.status.success() && told(&output).contains("the bus is not healthy"),
+        "{}",
+        told(&output)
+    );
 }
 
 #[tokio::test]
@@ -53,6 +56,10 @@ async fn node_over_tls() {
     let (change, _) = rooms.enter(room, &[entry(life(), 1, user(), "Ana")], 0).await.unwrap();
     assert_eq!(hear_change(&mut heard).await, change);
     rooms.beat(life()).await.unwrap();
+}
+
+fn told(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
 /// Takes TLS off and forwards to a Redis without it.
