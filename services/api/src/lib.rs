@@ -1,1 +1,209 @@
-//! .
+//! The api: accounts, rooms and everything durable. It alone opens the database.
+//!
+//! **The path of a call.** [`streamit_edge::serve`] takes the connection; `http::path` makes the path canonical; the
+//! layers give the request an id, a log line, a deadline; `http.rs` and `rooms.rs` are the tables of contents. A
+//! handler that takes a `Caller` can be reached by nobody unknown, and one that takes `Json<T>` gets a `T` whose
+//! fields are values of the domain already. It asks the domain's rules, changes the database in one transaction,
+//! and then, never before, tells the realtime nodes (`announce`). Nobody's correctness depends on that being heard:
+//! every change has a version, and who missed it asks.
+//!
+//! **The other side** is gRPC (`grpc.rs`): realtime nodes ask who may enter, append chat, keep playback. Messages
+//! are stored by group commit (`grpc/append.rs`).
+//!
+//! **In the background** (`background.rs`): the outbox tells fences until they are heard, the sweeper decides
+//! deadlines and ends rooms nobody visits. Any number of replicas do this side by side; the database decides.
+//!
+//! To add a call: a file or function under the resource, a line in its table of contents, a row in
+//! `tests/http.rs`. The crate knows no SQL and no Redis.
+
+pub mod admin;
+pub mod config;
+pub mod identity;
+
+mod announce;
+mod app;
+mod auth;
+mod background;
+mod convert;
+mod grpc;
+mod health;
+mod http;
+mod limits;
+mod rooms;
+mod sweeper;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use streamit_bus::redis::{RedisOptions, RedisRooms};
+use streamit_bus::{SharedQuota, SharedRooms};
+use streamit_storage::{Options, Store};
+use streamit_telemetry::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+
+use self::app::App;
+use self::config::Config;
+
+/// How long calls of nodes that are under way may go on after a stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long one call of a node may take.
+const CALL: Duration = Duration::from_secs(10);
+
+/// What the api needs from outside.
+pub struct Deps {
+    /// The database, its schema up to date.
+    pub store: Store,
+    /// Live state and news of rooms.
+    pub rooms: SharedRooms,
+    /// Counts attempts.
+    pub quota: SharedQuota,
+    /// The keys that sign access tokens.
+    pub keys: identity::Keys,
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+}
+
+impl std::fmt::Debug for Deps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deps").field("store", &self.store).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// Connects to everything that the api of a cluster needs.
+///
+/// # Errors
+/// When an option is wrong, or the database, Redis or the signing keys can't be used.
+pub async fn deps(config: &Config) -> anyhow::Result<Deps> {
+    config.check()?;
+    let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
+    let store = connect(&config.database).await?;
+    ensure!(
+        store.schema_is_current().await?,
+        "the database has not been migrated to this release: run `streamit-api migrate` first"
+    );
+    // Live state ends when nobody holds it any more: what is under way at a stop still needs it.
+    let rooms = RedisRooms::connect(
+        config.redis_url()?,
+        RedisOptions::default(),
+        clock.clone(),
+        entropy.clone(),
+        CancellationToken::new(),
+    )
+    .await
+    .context("REDIS_URL can't be used")?;
+    let quota: SharedQuota = Arc::new(rooms.quota());
+    let rooms: SharedRooms = Arc::new(rooms);
+    let keys = identity::Keys::open(config.signing_keys()?, &store, rooms.now()).await?;
+    Ok(Deps { store, rooms, quota, keys, clock, entropy })
+}
+
+/// Connects to the database.
+///
+/// # Errors
+/// When the URL is wrong or nothing answers there.
+pub async fn connect(database: &config::Database) -> anyhow::Result<Store> {
+    let options = Options { max_connections: database.connections, ..Options::default() };
+    Store::connect(database.url()?, options).await.context("DATABASE_URL can't be used")
+}
+
+/// A running api: what serves HTTP, what serves gRPC, and what works in the background. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    app: App,
+    grpc: Routes,
+    reporter: HealthReporter,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Puts the parts together. Needs a runtime, since what stores chat runs from now on.
+    ///
+    /// # Errors
+    /// When passwords can't be hashed here.
+    pub fn new(config: config::Public, deps: Deps) -> anyhow::Result<Self> {
+        if config.limits == streamit_edge::Limits::Off {
+            tracing::warn!("STREAMIT_LIMITS is off: nobody is kept from guessing passwords or flooding");
+        }
+        let app = App::new(config, deps)?;
+        let appender = grpc::Appender::start(&app);
+        let (grpc, reporter) = grpc::routes(&app, &appender)?;
+        Ok(Self { app, grpc, reporter })
+    }
+
+    /// All of HTTP: every path, with its layers and fallbacks. Merge only routers into it that have no fallback.
+    #[must_use]
+    pub fn http(&self) -> axum::Router {
+        http::router(&self.app)
+    }
+
+    /// All gRPC services, for [`Server::add_routes`]: on TCP, or on any stream.
+    #[must_use]
+    pub fn grpc(&self) -> Routes {
+        self.grpc.clone()
+    }
+
+    /// Does what has to be done without being asked, until `shutdown`; then finishes what must not be left half
+    /// done.
+    pub async fn background(&self, shutdown: CancellationToken) {
+        background::run(&self.app, &self.reporter, shutdown).await;
+    }
+
+    /// Serves until `shutdown` fires, then lets what is under way finish.
+    ///
+    /// # Errors
+    /// When a listener fails.
+    pub async fn serve(
+        &self,
+        http: TcpListener,
+        grpc: TcpListener,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let http = streamit_edge::serve(http, self.http(), shutdown.clone());
+        let calls = Server::builder()
+            .timeout(CALL)
+            .http2_keepalive_interval(Some(Duration::from_secs(10)))
+            .add_routes(self.grpc())
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(grpc).with_nodelay(Some(true)),
+                shutdown.clone().cancelled_owned(),
+            );
+        // Nodes keep their connections for ever: after a stop they are waited for only so long.
+        let patience = shutdown.clone();
+        let calls = async move {
+            tokio::select! {
+                served = calls => served.context("gRPC could not be served"),
+                () = async { patience.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+            }
+        };
+        let ((), calls, ()) = tokio::join!(http, calls, self.background(shutdown));
+        self.app.store.close().await;
+        calls
+    }
+}
+
+/// Serves until `shutdown` fires, then drains. `main` binds the configured ports; tests bind port 0.
+///
+/// # Errors
+/// When an option is wrong, something needed can't be reached, or a listener fails.
+pub async fn run(
+    config: Config,
+    http: TcpListener,
+    grpc: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let deps = deps(&config).await?;
+    Api::new(config.public, deps)?.serve(http, grpc, shutdown).await
+}

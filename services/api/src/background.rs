@@ -1,0 +1,168 @@
+//! What is done without being asked. Every replica does all of it; where only one may, the database decides which.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use streamit_storage::{outbox, rooms, sessions};
+use streamit_wire::v1::authority_server::AuthorityServer;
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
+
+use crate::app::App;
+use crate::grpc::Service;
+use crate::health;
+use crate::http::error::{ApiError, Result, chain};
+use crate::sweeper::{self, Sweeper};
+
+/// How often the outbox is looked at when nobody says that something was put into it.
+const OUTBOX: Duration = Duration::from_secs(1);
+/// How many fences are told in one go.
+const FENCES: u32 = 100;
+/// How many at once.
+const FENCES_AT_ONCE: usize = 16;
+/// When a fence that could not be told is told again.
+const FENCE_AGAIN: Duration = Duration::from_secs(2);
+/// How often it is written down which rooms somebody was in.
+const ACTIVE: Duration = Duration::from_secs(10);
+/// How often the directory of keys is read.
+const KEYS: Duration = Duration::from_secs(30);
+/// How often old tokens and revocations are forgotten.
+const PURGE: Duration = Duration::from_secs(3600);
+/// How long revocations are kept: far longer than a node may be out of touch and keep its sockets.
+const REVOCATIONS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often it is looked whether this process has become ready.
+const READY: Duration = Duration::from_secs(1);
+
+/// Runs everything until `shutdown`, then finishes what follows commits that were made.
+pub(crate) async fn run(app: &App, reporter: &HealthReporter, shutdown: CancellationToken) {
+    reporter.set_serving::<AuthorityServer<Service>>().await;
+    let work = async {
+        tokio::join!(outbox(app), sweep(app), active(app), keys(app), purge(app), readiness(app));
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = work => {}
+    }
+    reporter.set_not_serving::<AuthorityServer<Service>>().await;
+    app.tasks.close();
+    app.tasks.wait().await;
+    note("rooms that somebody was in", write_active(app).await);
+}
+
+/// Says in the log that something did not work this time.
+fn note(what: &str, result: Result<()>) {
+    if let Err(error) = result {
+        error.log();
+        tracing::warn!(what, code = %error.code(), "will be tried again");
+    }
+}
+
+/// Tells fences to live state until they are heard.
+async fn outbox(app: &App) {
+    loop {
+        let more = match tell_fences(app).await {
+            Ok(more) => more,
+            Err(error) => {
+                note("outbox", Err(error));
+                false
+            }
+        };
+        if !more {
+            // A notice that comes while we work is kept, so nothing waits longer than it must.
+            let _ = tokio::time::timeout(OUTBOX, app.outbox.notified()).await;
+        }
+    }
+}
+
+/// Tells what is due; whether there may be more.
+async fn tell_fences(app: &App) -> Result<bool> {
+    let mut read = app.store.read().await?;
+    let due = outbox::due(&mut read, app.now(), FENCES).await?;
+    drop(read);
+    if due.is_empty() {
+        return Ok(false);
+    }
+    let told: Vec<(u64, bool)> = futures_util::stream::iter(&due)
+        .map(|fence| async move {
+            let told = app.rooms.raise_fence(fence.room, fence.fence).await;
+            if let Err(error) = &told {
+                tracing::debug!(room.id = %fence.room, error = chain(error), "a fence could not be told yet");
+            }
+            (fence.id, told.is_ok())
+        })
+        .buffer_unordered(FENCES_AT_ONCE)
+        .collect()
+        .await;
+    let ids = |wanted| told.iter().filter(|(_, ok)| *ok == wanted).map(|(id, _)| *id).collect::<Vec<_>>();
+    let (done, again) = (ids(true), ids(false));
+    let mut tx = app.store.begin().await?;
+    if !done.is_empty() {
+        outbox::done(&mut tx, &done).await?;
+    }
+    if !again.is_empty() {
+        outbox::postpone(&mut tx, &again, app.now().plus(FENCE_AGAIN)).await?;
+    }
+    tx.commit().await?;
+    Ok(again.is_empty() && due.len() == FENCES as usize)
+}
+
+async fn sweep(app: &App) {
+    let mut sweeper = Sweeper::new(app);
+    loop {
+        // Replicas that started together drift apart.
+        let jitter = Duration::from_millis(u64::from(app.entropy.u32() % 300));
+        tokio::time::sleep(sweeper::EVERY + jitter).await;
+        note("sweeper", sweeper.round(app).await);
+    }
+}
+
+async fn active(app: &App) {
+    loop {
+        tokio::time::sleep(ACTIVE).await;
+        note("rooms that somebody was in", write_active(app).await);
+    }
+}
+
+async fn write_active(app: &App) -> Result<()> {
+    let active: Vec<_> = app.take_active().into_iter().collect();
+    if active.is_empty() {
+        return Ok(());
+    }
+    let mut tx = app.store.begin().await?;
+    rooms::touch(&mut tx, &active, app.now()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn keys(app: &App) {
+    loop {
+        tokio::time::sleep(KEYS).await;
+        if let Err(error) = app.keys.reload(&app.store, app.now()).await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "signing keys could not be read again; the old ones stay"
+            );
+        }
+    }
+}
+
+async fn purge(app: &App) {
+    loop {
+        tokio::time::sleep(PURGE).await;
+        let done = async {
+            let mut tx = app.store.begin().await?;
+            let rows = sessions::purge(&mut tx, app.now().minus(REVOCATIONS_KEPT)).await?;
+            tx.commit().await?;
+            tracing::debug!(rows, "forgot old tokens and revocations");
+            Ok::<(), ApiError>(())
+        };
+        note("purge", done.await);
+    }
+}
+
+async fn readiness(app: &App) {
+    while !app.health.ready() {
+        health::check(app).await;
+        tokio::time::sleep(READY).await;
+    }
+}

@@ -1,0 +1,241 @@
+//! What an operator can set. Every option is a flag and an environment variable; a wrong value is told with the
+//! option's name and what is allowed, before anything binds.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use streamit_edge::{Limits, Origins, Proxies};
+use url::Url;
+
+/// Everything the api of a cluster needs to know.
+#[derive(Args, Clone, Debug)]
+pub struct Config {
+    /// Where HTTP is served; port 0 takes any free one.
+    #[arg(long, env = "STREAMIT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+    /// Where the realtime nodes reach this api (gRPC); port 0 takes any free one.
+    #[arg(
+        long,
+        env = "STREAMIT_GRPC_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:50051"
+    )]
+    pub grpc_listen: SocketAddr,
+    /// The database.
+    #[command(flatten)]
+    pub database: Database,
+    /// The Redis that all services share: `redis://` or `rediss://`. Required.
+    #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+    /// Directory of Ed25519 private keys (PKCS#8 PEM, `*.pem`), the same for all replicas. The file name without
+    /// `.pem` is the key's id; the last name signs once it has been published for 10 minutes. Required.
+    #[arg(long, env = "STREAMIT_SIGNING_KEYS", value_name = "DIRECTORY")]
+    pub signing_keys: Option<PathBuf>,
+    /// The part that does not depend on how the api is deployed.
+    #[command(flatten)]
+    pub public: Public,
+}
+
+/// Where the database is.
+#[derive(Args, Clone, Debug)]
+pub struct Database {
+    /// The database: `postgres://...`, or `sqlite://path` for a single api. Required.
+    #[arg(long = "database-url", env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub url: Option<SecretString>,
+    /// The most connections this process opens to the database.
+    #[arg(
+        long = "database-connections",
+        env = "STREAMIT_DATABASE_CONNECTIONS",
+        value_name = "NUMBER",
+        default_value_t = 16,
+        value_parser = clap::value_parser!(u32).range(2..=1000)
+    )]
+    pub connections: u32,
+}
+
+/// How the api behaves, wherever it runs.
+#[derive(Args, Clone, Debug)]
+pub struct Public {
+    /// Origins whose pages may call this api with the session cookie, besides its own; separated by commas.
+    #[arg(long, env = "STREAMIT_ALLOWED_ORIGINS", value_name = "ORIGINS", default_value = "")]
+    pub allowed_origins: Origins,
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: addresses or CIDRs, separated by commas.
+    #[arg(long, env = "STREAMIT_TRUSTED_PROXIES", value_name = "CIDRS", default_value = "")]
+    pub trusted_proxies: Proxies,
+    /// How long an access token is good for (1m to 30d).
+    #[arg(long, env = "STREAMIT_ACCESS_TTL", value_name = "DURATION", default_value = "12h", value_parser = access_ttl)]
+    pub access_ttl: Duration,
+    /// Whether rates, budgets and caps hold. `off` is for load tests.
+    #[arg(long, env = "STREAMIT_LIMITS", value_name = "on|off", default_value = "on")]
+    pub limits: Limits,
+    /// Where pages find the WebSocket, when that is not this origin (`ws://` or `wss://`).
+    #[arg(long, env = "STREAMIT_PUBLIC_WS_URL", value_name = "URL", value_parser = ws_url)]
+    pub public_ws_url: Option<Url>,
+    /// What realtime nodes show to be let in over gRPC. Required unless gRPC listens on loopback only.
+    #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub grpc_token: Option<SecretString>,
+}
+
+impl Default for Public {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Origins::default(),
+            trusted_proxies: Proxies::default(),
+            access_ttl: Duration::from_secs(12 * 3600),
+            limits: Limits::On,
+            public_ws_url: None,
+            grpc_token: None,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what one option alone can't tell.
+    ///
+    /// # Errors
+    /// Names the option and what is allowed.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.database.url()?;
+        self.redis_url()?;
+        self.signing_keys()?;
+        ensure!(
+            self.grpc_listen.ip().is_loopback() || self.public.grpc_token().is_some(),
+            "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_GRPC_LISTEN ({}) is not loopback",
+            self.grpc_listen
+        );
+        Ok(())
+    }
+
+    /// The URL of Redis.
+    ///
+    /// # Errors
+    /// When it is missing or not one.
+    pub fn redis_url(&self) -> anyhow::Result<&str> {
+        const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
+        let url = self.redis_url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
+        Ok(url)
+    }
+
+    /// The directory of signing keys.
+    ///
+    /// # Errors
+    /// When it is missing or not a directory.
+    pub fn signing_keys(&self) -> anyhow::Result<&PathBuf> {
+        const ALLOWED: &str =
+            "STREAMIT_SIGNING_KEYS (--signing-keys) must be a directory of PKCS#8 Ed25519 PEM files";
+        let dir = self.signing_keys.as_ref().context(ALLOWED)?;
+        ensure!(dir.is_dir(), "{ALLOWED}; {} is none", dir.display());
+        Ok(dir)
+    }
+}
+
+impl Database {
+    /// The URL.
+    ///
+    /// # Errors
+    /// When it is missing or of another kind of database.
+    pub fn url(&self) -> anyhow::Result<&str> {
+        const ALLOWED: &str =
+            "DATABASE_URL (--database-url) must be postgres://USER@HOST/DATABASE or sqlite://PATH";
+        let url = self.url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        let known =
+            ["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| url.starts_with(scheme));
+        ensure!(known, ALLOWED);
+        Ok(url)
+    }
+}
+
+impl Public {
+    /// The token of gRPC callers. An empty variable counts as unset.
+    #[must_use]
+    pub fn grpc_token(&self) -> Option<&str> {
+        self.grpc_token.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty())
+    }
+}
+
+fn access_ttl(text: &str) -> Result<Duration, String> {
+    const ALLOWED: &str = "STREAMIT_ACCESS_TTL must be a duration from 1m to 30d, such as 12h";
+    let ttl = humantime::parse_duration(text).map_err(|_| ALLOWED.to_owned())?;
+    let allowed = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+    if allowed.contains(&ttl) { Ok(ttl) } else { Err(ALLOWED.to_owned()) }
+}
+
+fn ws_url(text: &str) -> Result<Url, String> {
+    const ALLOWED: &str = "STREAMIT_PUBLIC_WS_URL must be ws://HOST[:PORT] or wss://HOST[:PORT]";
+    let url = Url::parse(text).map_err(|_| ALLOWED.to_owned())?;
+    if matches!(url.scheme(), "ws" | "wss") { Ok(url) } else { Err(ALLOWED.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(args: &[&str]) -> Result<Config, String> {
+        let args = ["api"].iter().chain(args);
+        Cli::try_parse_from(args).map(|cli| cli.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
+        assert_eq!(config.grpc_listen.to_string(), "127.0.0.1:50051");
+        assert_eq!(config.public.access_ttl, Duration::from_secs(43_200));
+        assert_eq!(config.public.limits, Limits::On);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_option_and_what_is_allowed() {
+        for (args, words) in [
+            (&["--access-ttl", "soon"][..], &["--access-ttl", "STREAMIT_ACCESS_TTL", "12h"][..]),
+            (&["--access-ttl", "1s"], &["1m to 30d"]),
+            (&["--limits", "maybe"], &["--limits", "on", "off"]),
+            (&["--trusted-proxies", "10.0.0.0/99"], &["--trusted-proxies", "CIDR"]),
+            (&["--allowed-origins", "example.org"], &["--allowed-origins", "https://example.org"]),
+            (&["--allowed-origins", "https://a.b/path"], &["without a path"]),
+            (&["--public-ws-url", "http://x"], &["wss://"]),
+            (&["--listen", "nowhere"], &["--listen"]),
+        ] {
+            let error = parse(args).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{error} lacks {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_required_is_asked_for_by_name() {
+        let config = parse(&[]).unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("DATABASE_URL"));
+        let config = parse(&["--database-url", "mysql://x"]).unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("postgres://"));
+        let config = parse(&["--database-url", "postgres://x/y", "--redis-url", "http://x"]).unwrap();
+        assert!(config.check().unwrap_err().to_string().contains("redis://"));
+        let all = ["--database-url", "postgres://x/y", "--redis-url", "redis://x", "--signing-keys", "."];
+        parse(&all).unwrap().check().unwrap();
+        let open = [&all[..], &["--grpc-listen", "0.0.0.0:1"]].concat();
+        assert!(parse(&open).unwrap().check().unwrap_err().to_string().contains("STREAMIT_GRPC_TOKEN"));
+        let token = [&open[..], &["--grpc-token", "t"]].concat();
+        parse(&token).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn secrets_stay_out_of_debug_output() {
+        let config =
+            parse(&["--database-url", "postgres://u:hunter2@x/y", "--grpc-token", "hunter3"]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter"));
+    }
+}

@@ -1,0 +1,103 @@
+//! Facts, versions and history of rooms, and what nodes report about them.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use streamit_domain::{RoomId, UserId};
+use streamit_storage::chat::{self, Range};
+use streamit_storage::rooms::{self, HostReport};
+use streamit_wire::{Code, v1};
+use tonic::Status;
+
+use super::{check_count, failed, room_id, status};
+use crate::announce;
+use crate::app::App;
+use crate::convert;
+use crate::http::error::{ApiError, Result};
+use crate::rooms::RoomRef;
+use crate::rooms::moderate::{self, Action};
+
+/// The most messages that one answer holds.
+const MOST_MESSAGES: u32 = 500;
+/// How many rooms are told of a change at once.
+const TOLD_AT_ONCE: usize = 16;
+
+pub(super) async fn facts(app: &App, request: v1::FactsRequest) -> Result<v1::FactsReply, Status> {
+    check_count(request.rooms.len())?;
+    let asked: Result<Vec<(RoomId, u64)>, Status> =
+        request.rooms.iter().map(|since| Ok((room_id(&since.room)?, since.version))).collect();
+    let asked = asked?;
+    let mut read = app.store.read().await.map_err(failed)?;
+    let found = rooms::facts(&mut read, &asked).await.map_err(failed)?;
+    let facts = found.iter().zip(&asked).map(|(facts, (_, since))| match facts {
+        Some(facts) => v1::Facts::of(facts, *since),
+        None => v1::Facts::default(),
+    });
+    Ok(v1::FactsReply { facts: facts.collect() })
+}
+
+pub(super) async fn versions(app: &App, request: v1::VersionsRequest) -> Result<v1::VersionsReply, Status> {
+    check_count(request.rooms.len())?;
+    let asked: Result<Vec<RoomId>, Status> = request.rooms.iter().map(|room| room_id(room)).collect();
+    let mut read = app.store.read().await.map_err(failed)?;
+    let found = rooms::versions(&mut read, &asked?).await.map_err(failed)?;
+    drop(read);
+    // A node asks about rooms that somebody is in.
+    app.note_active(&request.rooms);
+    let rooms = found
+        .into_iter()
+        .map(|versions| v1::RoomVersions {
+            room: versions.room.as_bytes().to_vec(),
+            facts_version: versions.facts_version,
+            epoch: versions.epoch,
+            chat_head: versions.chat_head,
+        })
+        .collect();
+    Ok(v1::VersionsReply { rooms })
+}
+
+pub(super) async fn history(app: &App, request: v1::HistoryRequest) -> Result<v1::HistoryReply, Status> {
+    let room = room_id(&request.room)?;
+    let range = Range {
+        after: request.after,
+        before: (request.before > 0).then_some(request.before),
+        limit: request.limit.min(MOST_MESSAGES),
+        newest: request.newest,
+    };
+    let mut read = app.store.read().await.map_err(failed)?;
+    let history = chat::history(&mut read, room, range).await.map_err(failed)?;
+    let history = history.ok_or_else(|| status(Code::RoomNotFound.into()))?;
+    Ok(v1::HistoryReply {
+        messages: history.messages.iter().map(convert::message).collect(),
+        head: history.head,
+        kept_from: history.kept_from,
+        epoch: history.epoch,
+    })
+}
+
+pub(super) async fn report_hosts(app: &App, reports: &[HostReport]) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    let changed = rooms::report_hosts(&mut tx, reports, app.now()).await?;
+    tx.commit().await?;
+    futures_util::stream::iter(changed)
+        .for_each_concurrent(TOLD_AT_ONCE, |(room, version)| announce::facts(app, room, version))
+        .await;
+    Ok(())
+}
+
+pub(super) async fn moderate(app: &App, request: &v1::ModerateRequest) -> Result<()> {
+    use v1::ModerationAction as Asked;
+    let action = match Asked::try_from(request.action) {
+        Ok(Asked::Kick) => Action::Kick,
+        Ok(Asked::Ban) => Action::Ban,
+        Ok(Asked::Unban) => Action::Unban,
+        Ok(Asked::Mute) => Action::Mute((request.seconds > 0).then(|| Duration::from_secs(request.seconds))),
+        Ok(Asked::Unmute) => Action::Unmute,
+        Ok(Asked::Unspecified) | Err(_) => {
+            return Err(ApiError::new(Code::Invalid, "unknown action of a newer release"));
+        }
+    };
+    let room = RoomRef::Id(RoomId::from_slice(&request.room)?);
+    let (actor, target) = (UserId::from_slice(&request.actor)?, UserId::from_slice(&request.target)?);
+    moderate::act(app, room, actor, target, action).await
+}

@@ -1,0 +1,79 @@
+//! How often somebody may try: limits that all replicas share. They may be forgotten, so they are not in the
+//! database.
+
+use streamit_domain::RoomId;
+use streamit_domain::UserId;
+use streamit_domain::account::Email;
+use streamit_domain::rate::Rate;
+use streamit_edge::{Limits, Peer};
+
+use crate::app::App;
+use crate::http::error::{ApiError, Result};
+use crate::identity::secrets;
+
+/// One limit: its name, how often, and about whom.
+pub(crate) struct Limit {
+    name: &'static str,
+    rate: Rate,
+    about: String,
+}
+
+impl Limit {
+    /// New guests of an address.
+    pub(crate) fn guests(peer: &Peer) -> Self {
+        Self { name: "guest", rate: Rate::per_minute(120), about: peer.limit_key() }
+    }
+
+    /// Logins and registrations from an address.
+    pub(crate) fn logins_from(peer: &Peer) -> Self {
+        Self { name: "login-from", rate: Rate::per_minute(60), about: peer.limit_key() }
+    }
+
+    /// Logins and registrations of an account, whether it exists or not.
+    pub(crate) fn logins_of(email: &str) -> Self {
+        let email =
+            Email::parse(email).map_or_else(|_| email.to_lowercase(), |email| email.as_str().to_owned());
+        Self { name: "login-of", rate: Rate::per_minute(10), about: email }
+    }
+
+    /// Wrong room passwords of a person.
+    pub(crate) fn room_passwords_by(user: UserId) -> Self {
+        Self { name: "room-password-by", rate: Rate::per_minute(10), about: user.to_string() }
+    }
+
+    /// Wrong passwords for a room.
+    pub(crate) fn room_passwords_for(room: RoomId) -> Self {
+        Self { name: "room-password-for", rate: Rate::per_minute(60), about: room.to_string() }
+    }
+
+    /// Codes without a room, from an address.
+    pub(crate) fn unknown_codes(peer: &Peer) -> Self {
+        Self { name: "room-code", rate: Rate::per_minute(60), about: peer.limit_key() }
+    }
+}
+
+impl App {
+    /// Counts one attempt.
+    pub(crate) async fn take(&self, limit: Limit) -> Result<()> {
+        if self.config.limits == Limits::Off {
+            return Ok(());
+        }
+        let key = format!("{}:{}", limit.name, self.hashed(&limit.about).await?);
+        self.quota.take(&key, limit.rate).await.map_err(ApiError::limited)
+    }
+
+    /// Asks whether an attempt would be let through, without counting it.
+    pub(crate) async fn peek(&self, limit: Limit) -> Result<()> {
+        if self.config.limits == Limits::Off {
+            return Ok(());
+        }
+        let key = format!("{}:{}", limit.name, self.hashed(&limit.about).await?);
+        self.quota.peek(&key, limit.rate).await.map_err(ApiError::limited)
+    }
+
+    /// What is kept of people's addresses, of whichever kind: a keyed hash.
+    pub(crate) async fn hashed(&self, address: &str) -> Result<String> {
+        let mac = secrets::mac(&self.secrets().await?.addresses, address);
+        Ok(mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+}

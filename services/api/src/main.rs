@@ -1,0 +1,103 @@
+//! The api of a cluster: HTTP for clients, gRPC for the realtime nodes.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use streamit_api::config::{Config, Database};
+use streamit_api::{Api, admin};
+use streamit_telemetry::{SystemClock, SystemEntropy, shutdown};
+use tokio::net::TcpListener;
+
+/// Serves accounts, rooms and everything durable of StreamIt.
+#[derive(Parser)]
+#[command(name = "streamit-api", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Box<Config>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until it is told to stop. What is done when no command is named.
+    Serve(Box<Config>),
+    /// Brings the database's schema up to date.
+    Migrate(Database),
+    /// Makes an account that may do everything, or raises one to that.
+    Createsuperuser {
+        #[command(flatten)]
+        database: Database,
+        #[command(flatten)]
+        account: admin::Account,
+    },
+    /// Asks a running api whether it lives.
+    Healthcheck {
+        /// Where it serves HTTP.
+        #[arg(long, env = "STREAMIT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+        listen: SocketAddr,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let logs = streamit_telemetry::init("streamit-api")?;
+    let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
+        Command::Serve(config) => serve(*config).await,
+        Command::Migrate(database) => migrate(&database).await,
+        Command::Createsuperuser { database, account } => createsuperuser(&database, account).await,
+        Command::Healthcheck { listen } => streamit_telemetry::healthcheck(listen).await,
+    };
+    logs.shutdown();
+    done
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    config.check()?;
+    let stop = shutdown::signal()?;
+    let http = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("STREAMIT_LISTEN {}", config.listen))?;
+    let grpc = TcpListener::bind(config.grpc_listen)
+        .await
+        .with_context(|| format!("STREAMIT_GRPC_LISTEN {}", config.grpc_listen))?;
+    let deps = tokio::select! {
+        deps = streamit_api::deps(&config) => deps?,
+        () = stop.first.cancelled() => return Ok(()),
+    };
+    let api = Api::new(config.public, deps)?;
+    say(&format!("listening http://{}\nlistening grpc://{}\n", http.local_addr()?, grpc.local_addr()?))?;
+    tokio::select! {
+        served = api.serve(http, grpc, stop.first) => served,
+        () = stop.second.cancelled() => Ok(()),
+    }
+}
+
+async fn migrate(database: &Database) -> anyhow::Result<()> {
+    let store = streamit_api::connect(database).await?;
+    let entropy = SystemEntropy::shared();
+    store.migrate(|bytes| entropy.fill(bytes)).await?;
+    store.close().await;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+async fn createsuperuser(database: &Database, account: admin::Account) -> anyhow::Result<()> {
+    let superuser = account.complete()?;
+    let store = streamit_api::connect(database).await?;
+    let id =
+        admin::create_superuser(&store, superuser, &SystemClock::shared(), &SystemEntropy::shared()).await?;
+    store.close().await;
+    say(&format!("superuser {id}\n"))
+}
+
+/// Says something to whoever started this program: not a log event.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! `/api/rooms/`: one file per kind of call. What they share: how a room is named in a body, and finding it.
+
+mod detail;
+mod listing;
+mod manage;
+mod messages;
+pub(crate) mod moderate;
+mod open;
+
+use axum::Router;
+use axum::routing::{get, post};
+use streamit_domain::room::{Life, Standing};
+use streamit_domain::{Invalid, RoomCode, RoomId, UserId};
+use streamit_storage::participants::{self, Participant};
+use streamit_storage::rooms::{self, Room};
+use streamit_storage::{Read, Tx};
+use streamit_wire::Code;
+
+use crate::app::App;
+use crate::http::error::Result;
+use crate::http::json::{Fields, Input};
+
+/// The calls about rooms.
+pub(crate) fn router() -> Router<App> {
+    Router::new()
+        .route("/api/rooms/create/", post(open::create))
+        .route("/api/rooms/join/", post(open::join))
+        .route("/api/rooms/approve/", post(moderate::approve))
+        .route("/api/rooms/reject/", post(moderate::reject))
+        .route("/api/rooms/kick/", post(moderate::kick))
+        .route("/api/rooms/ban/", post(moderate::ban))
+        .route("/api/rooms/unban/", post(moderate::unban))
+        .route("/api/rooms/mute/", post(moderate::mute))
+        .route("/api/rooms/unmute/", post(moderate::unmute))
+        .route("/api/rooms/transfer/", post(moderate::transfer))
+        .route("/api/rooms/cohost/", post(moderate::cohost))
+        .route("/api/rooms/leave/", post(manage::leave))
+        .route("/api/rooms/delete/", post(manage::delete))
+        .route("/api/rooms/settings/", post(manage::settings))
+        .route("/api/rooms/source/", post(manage::source))
+        .route("/api/rooms/public/", get(listing::public))
+        .route("/api/rooms/participants/", get(detail::participants_by_id))
+        .route("/api/rooms/{code}/", get(detail::detail))
+        .route("/api/rooms/{code}/detail/", get(detail::detail))
+        .route("/api/rooms/{code}/participants/", get(detail::participants))
+        .route("/api/rooms/{code}/messages/", get(messages::page))
+}
+
+/// How a body names a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoomRef {
+    /// By its id.
+    Id(RoomId),
+    /// By what people type.
+    Code(RoomCode),
+    /// By something that can't be a code.
+    Nothing,
+}
+
+impl RoomRef {
+    /// Reads `room_id`, or else `code`.
+    fn read(fields: &mut Fields) -> Option<Self> {
+        if !fields.has("room_id") && fields.has("code") {
+            return fields.text("code").map(|code| code.parse().map_or(Self::Nothing, Self::Code));
+        }
+        fields.required("room_id", "room_id required", room_id).map(Self::Id)
+    }
+
+    /// Finds the room.
+    pub(crate) async fn find(self, read: &mut Read) -> Result<Room> {
+        let room = match self {
+            Self::Id(id) => rooms::by_id(read, id).await?,
+            Self::Code(code) => rooms::by_code(read, &code).await?,
+            Self::Nothing => None,
+        };
+        room.ok_or_else(|| Code::RoomNotFound.into())
+    }
+
+    /// Finds the room, which must live, and keeps its facts from changing.
+    pub(crate) async fn lock(self, tx: &mut Tx) -> Result<Room> {
+        let id = match self {
+            Self::Id(id) => id,
+            _ => self.find(tx).await?.id,
+        };
+        let room = rooms::lock(tx, id).await?.ok_or(Code::RoomNotFound)?;
+        alive(&room)?;
+        Ok(room)
+    }
+}
+
+/// A body that names a room, and nothing else.
+pub(crate) struct OfRoom(RoomRef);
+
+impl Input for OfRoom {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        RoomRef::read(fields).map(Self)
+    }
+}
+
+fn room_id(text: &str) -> Result<RoomId, Invalid> {
+    text.parse().map_err(|_| Invalid("room_id must be a UUID"))
+}
+
+fn user_id(text: &str) -> Result<UserId, Invalid> {
+    text.parse().map_err(|_| Invalid("user_id must be a UUID"))
+}
+
+/// Refuses what can't be done in a room that has ended.
+fn alive(room: &Room) -> Result<()> {
+    match room.life {
+        Life::Active => Ok(()),
+        ended => Err(ended_code(ended).into()),
+    }
+}
+
+/// What is said of a room that has ended.
+pub(crate) const fn ended_code(life: Life) -> Code {
+    match life {
+        Life::Expired => Code::RoomExpired,
+        Life::Closed | Life::Active => Code::RoomClosed,
+    }
+}
+
+/// The entry of somebody who is in the room.
+async fn member(read: &mut Read, room: &Room, user: UserId) -> Result<Option<Participant>> {
+    let entry = participants::get(read, room.id, user).await?;
+    Ok(entry.filter(|entry| entry.standing == Standing::Approved))
+}

@@ -1,0 +1,281 @@
+//! What the host does about people: one call each, and one function behind them, which the WebSocket's commands
+//! reach over gRPC too.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use serde_json::{Value, json};
+use streamit_domain::UserId;
+use streamit_domain::room::{FOREVER, KICK, Role, Standing};
+use streamit_storage::Tx;
+use streamit_storage::participants::{self, Change};
+use streamit_storage::rooms::{self, Room};
+use streamit_wire::Code;
+
+use super::{RoomRef, user_id};
+use crate::announce;
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::error::{ApiError, Result};
+use crate::http::json::{Fields, Input, Json};
+
+/// The longest mute that has an end, in seconds.
+const LONGEST_MUTE: u32 = 365 * 24 * 3600;
+
+/// What is done about somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Let in who asks.
+    Approve,
+    /// Turn away who asks.
+    Reject,
+    /// Throw out for a while.
+    Kick,
+    /// Throw out for good.
+    Ban,
+    /// Take a ban back; coming in again is up to them.
+    Unban,
+    /// Keep from chatting, for so long or without end.
+    Mute(Option<Duration>),
+    /// Let chat again.
+    Unmute,
+    /// Make the host.
+    Transfer,
+    /// Make a co-host, or a viewer again.
+    Cohost(bool),
+}
+
+impl Action {
+    /// What anybody but the host is told.
+    fn refusal(self) -> ApiError {
+        match self {
+            Self::Approve => ApiError::new(Code::HostOnly, "Only host can approve"),
+            Self::Reject => ApiError::new(Code::HostOnly, "Only host can reject"),
+            _ => Code::HostOnly.into(),
+        }
+    }
+}
+
+/// Body of a call about a person.
+pub(crate) struct OfPerson {
+    room: RoomRef,
+    user: UserId,
+}
+
+impl Input for OfPerson {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let room = RoomRef::read(fields);
+        let user = fields.required("user_id", "user_id required", user_id);
+        Some(Self { room: room?, user: user? })
+    }
+}
+
+/// Body of `rooms/mute/`.
+pub(crate) struct Mute {
+    person: OfPerson,
+    seconds: Option<u32>,
+}
+
+impl Input for Mute {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let person = OfPerson::read(fields);
+        let seconds = fields.whole("seconds", 1..=LONGEST_MUTE);
+        Some(Self { person: person?, seconds })
+    }
+}
+
+/// Body of `rooms/cohost/`.
+pub(crate) struct Cohost {
+    person: OfPerson,
+    on: bool,
+}
+
+impl Input for Cohost {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let person = OfPerson::read(fields);
+        if !fields.has("on") {
+            fields.refuse("on", "on must be true or false");
+        }
+        let on = fields.flag("on");
+        Some(Self { person: person?, on: on? })
+    }
+}
+
+/// `rooms/approve/`.
+pub(crate) async fn approve(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Approve).await?;
+    Ok(Json(json!({"approved": true})))
+}
+
+/// `rooms/reject/`.
+pub(crate) async fn reject(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Reject).await?;
+    Ok(Json(json!({"rejected": true})))
+}
+
+/// `rooms/kick/`.
+pub(crate) async fn kick(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Kick).await?;
+    Ok(Json(json!({"kicked": true, "seconds": KICK.as_secs()})))
+}
+
+/// `rooms/ban/`.
+pub(crate) async fn ban(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Ban).await?;
+    Ok(Json(json!({"banned": true})))
+}
+
+/// `rooms/unban/`.
+pub(crate) async fn unban(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Unban).await?;
+    Ok(Json(json!({"banned": false})))
+}
+
+/// `rooms/mute/`.
+pub(crate) async fn mute(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<Mute>,
+) -> Result<Json<Value>> {
+    let time = body.seconds.map(|seconds| Duration::from_secs(seconds.into()));
+    act(&app, body.person.room, caller.user, body.person.user, Action::Mute(time)).await?;
+    Ok(Json(json!({"muted": true, "seconds": body.seconds})))
+}
+
+/// `rooms/unmute/`.
+pub(crate) async fn unmute(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Unmute).await?;
+    Ok(Json(json!({"muted": false})))
+}
+
+/// `rooms/transfer/`.
+pub(crate) async fn transfer(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<OfPerson>,
+) -> Result<Json<Value>> {
+    act(&app, body.room, caller.user, body.user, Action::Transfer).await?;
+    Ok(Json(json!({"transferred": true, "host_id": body.user})))
+}
+
+/// `rooms/cohost/`.
+pub(crate) async fn cohost(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<Cohost>,
+) -> Result<Json<Value>> {
+    act(&app, body.person.room, caller.user, body.person.user, Action::Cohost(body.on)).await?;
+    Ok(Json(json!({"cohost": body.on})))
+}
+
+/// Does it, if `actor` may, and tells the room's nodes.
+pub(crate) async fn act(
+    app: &App,
+    room: RoomRef,
+    actor: UserId,
+    target: UserId,
+    action: Action,
+) -> Result<()> {
+    app.retrying(|| async {
+        let mut tx = app.store.begin().await?;
+        let room = room.lock(&mut tx).await?;
+        if room.host != actor {
+            return Err(action.refusal());
+        }
+        if let Some(version) = apply(app, &mut tx, &room, target, action).await? {
+            tx.commit().await?;
+            announce::facts(app, room.id, version).await;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// The change itself, under the room's lock. Gives the new facts version; nothing when it was so already.
+async fn apply(app: &App, tx: &mut Tx, room: &Room, target: UserId, action: Action) -> Result<Option<u64>> {
+    let now = app.now();
+    let entry = participants::get(tx, room.id, target).await?;
+    let entry = entry.ok_or_else(|| ApiError::new(Code::NotFound, "No such participant"))?;
+    let stands = entry.standing;
+    let is_in = matches!(stands, Standing::Approved | Standing::Pending);
+
+    if is_in && matches!(action, Action::Kick | Action::Ban | Action::Mute(_)) {
+        protect(room, target)?;
+    }
+    let mut set =
+        async |standing, until| participants::set_standing(tx, room.id, target, standing, until, now).await;
+    let change: Option<Change> = match action {
+        Action::Approve if is_in => set(Standing::Approved, None).await?,
+        Action::Reject if matches!(stands, Standing::Pending | Standing::Rejected) => {
+            set(Standing::Rejected, None).await?
+        }
+        Action::Approve | Action::Reject => {
+            return Err(ApiError::new(Code::Conflict, "They do not ask to come in"));
+        }
+        Action::Kick if is_in => set(Standing::Kicked, Some(now.plus(KICK))).await?,
+        // A kick after a kick or a ban must not change how long it holds.
+        Action::Kick if matches!(stands, Standing::Kicked | Standing::Banned) => None,
+        Action::Kick => return Err(not_in()),
+        Action::Ban => set(Standing::Banned, None).await?,
+        Action::Unban if stands == Standing::Banned => set(Standing::Left, None).await?,
+        Action::Unban => None,
+        Action::Mute(time) => {
+            let until = time.map_or(FOREVER, |time| now.plus(time));
+            participants::set_mute(tx, room.id, target, Some(until)).await?
+        }
+        Action::Unmute => participants::set_mute(tx, room.id, target, None).await?,
+        Action::Cohost(_) | Action::Transfer if stands != Standing::Approved => return Err(not_in()),
+        Action::Cohost(_) if target == room.host => {
+            return Err(ApiError::new(Code::Conflict, "The host is more than a co-host"));
+        }
+        Action::Cohost(on) => {
+            let role = if on { Role::Cohost } else { Role::Viewer };
+            participants::set_role(tx, room.id, target, role, now).await?
+        }
+        Action::Transfer if target == room.host => None,
+        Action::Transfer => {
+            rooms::set_host(tx, room.id, target, now).await?.ok_or_else(not_in)?;
+            return Ok(Some(room.facts_version + 1));
+        }
+    };
+    Ok(change.filter(|change| change.facts_changed).map(|change| change.participant.changed_version))
+}
+
+fn not_in() -> ApiError {
+    ApiError::new(Code::Conflict, "They are not in the room")
+}
+
+/// Nobody acts against the host (who would be himself) or the one who opened the room.
+fn protect(room: &Room, target: UserId) -> Result<()> {
+    if target == room.host {
+        return Err(ApiError::new(Code::Forbidden, "The host can't do that to himself"));
+    }
+    if target == room.owner {
+        return Err(ApiError::new(Code::Forbidden, "Nobody can do that to the one who opened the room"));
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! `rooms/create/` and `rooms/join/`.
+
+use axum::extract::State;
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use streamit_domain::room::{self, Access, DEFAULT_MAX_MEMBERS, JoinRefusal, Settings, Standing};
+use streamit_domain::{RoomCode, RoomId};
+use streamit_edge::Peer;
+use streamit_storage::Conflict;
+use streamit_storage::participants::{self, Participant};
+use streamit_storage::rooms::{self, NewRoom, Room};
+use streamit_wire::Code;
+
+use super::ended_code;
+use crate::announce;
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::error::{ApiError, Result};
+use crate::http::json::{Fields, Input, Json};
+use crate::identity::secrets;
+use crate::limits::Limit;
+
+/// How many codes are drawn before we give up. With a million rooms one in two thousand is taken.
+const DRAWS: usize = 8;
+
+/// Body of `rooms/create/`.
+pub(crate) struct Create {
+    access: Access,
+}
+
+impl Input for Create {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let is_private = fields.flag("is_private").unwrap_or(false);
+        // Public rooms ignore the entry mode, whatever it is.
+        let entry_mode = if is_private { fields.word("entry_mode") } else { None };
+        let access = Access::parse(is_private, entry_mode.as_deref());
+        access.map(|access| Self { access }).map_err(|why| fields.refuse("entry_mode", why.0)).ok()
+    }
+}
+
+/// A room that was just opened.
+#[derive(Serialize)]
+pub(crate) struct Created {
+    room_id: RoomId,
+    code: String,
+    is_private: bool,
+    entry_mode: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_password: Option<String>,
+}
+
+/// Opens a room with the caller as host.
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(body): Json<Create>,
+) -> Result<(StatusCode, Json<Created>)> {
+    let access = body.access;
+    let password = (access == Access::Password).then(|| secrets::room_password(&*app.entropy));
+    let password_mac = match &password {
+        Some(password) => Some(secrets::room_password_mac(&app.secrets().await?.room_passwords, password)),
+        None => None,
+    };
+    let now = app.now();
+    let mut room = NewRoom {
+        id: RoomId(app.entropy.uuid_v7(now.0)),
+        code: RoomCode::draw(|| app.entropy.u32()),
+        owner: caller.user,
+        owner_name: caller.account.display_name,
+        access,
+        password_mac,
+        settings: Settings::default(),
+        max_members: DEFAULT_MAX_MEMBERS,
+        created_at: now,
+    };
+    let mut draws = 1;
+    while !inserted(&app, &room).await? {
+        if draws == DRAWS {
+            return Err(ApiError::because(Code::TryAgain, "no free room code was drawn"));
+        }
+        draws += 1;
+        room.code = RoomCode::draw(|| app.entropy.u32());
+    }
+    app.outbox.notify_one();
+    let created = Created {
+        room_id: room.id,
+        code: room.code.to_string(),
+        is_private: access.is_private(),
+        entry_mode: access.entry_mode(),
+        room_password: password.map(|password| password.expose_secret().to_owned()),
+    };
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// Keeps a room; false when its code is taken.
+async fn inserted(app: &App, room: &NewRoom) -> Result<bool> {
+    let mut tx = app.store.begin().await?;
+    match rooms::insert(&mut tx, room).await {
+        Ok(()) => {
+            tx.commit().await?;
+            Ok(true)
+        }
+        Err(error) if error.conflict() == Some(Conflict::Code) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Body of `rooms/join/`.
+pub(crate) struct Join {
+    /// None when it can't be a code: such a room does not exist.
+    code: Option<RoomCode>,
+    password: Option<SecretString>,
+}
+
+impl Input for Join {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let code = fields.required("code", "Room code required", |code| Ok(code.parse().ok()));
+        let password = fields.text("password").map(SecretString::from);
+        Some(Self { code: code?, password })
+    }
+}
+
+/// How a join came out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Joined {
+    room_id: RoomId,
+    code: String,
+    status: &'static str,
+    is_host: bool,
+}
+
+/// Brings the caller into a room, or before its door. Harmless when done again, by any number of tabs at once.
+pub(crate) async fn join(
+    State(app): State<App>,
+    caller: Caller,
+    peer: Peer,
+    Json(body): Json<Join>,
+) -> Result<Json<Joined>> {
+    app.peek(Limit::unknown_codes(&peer)).await?;
+    let mut read = app.store.read().await?;
+    let room = match &body.code {
+        Some(code) => rooms::by_code(&mut read, code).await?,
+        None => None,
+    };
+    let Some(room) = room else {
+        app.take(Limit::unknown_codes(&peer)).await?;
+        return Err(Code::RoomNotFound.into());
+    };
+    let entry = participants::get(&mut read, room.id, caller.user).await?;
+    drop(read);
+
+    let standing = decide(&app, &caller, &room, entry.as_ref(), body.password.as_ref()).await?;
+    if !entry.as_ref().is_some_and(|entry| entry.standing == standing) {
+        app.retrying(|| enter(&app, &room, &caller, standing)).await?;
+    }
+    Ok(Json(Joined {
+        room_id: room.id,
+        code: room.code.to_string(),
+        status: standing.as_str(),
+        is_host: room.host == caller.user,
+    }))
+}
+
+/// Asks the rules, and counts wrong passwords.
+async fn decide(
+    app: &App,
+    caller: &Caller,
+    room: &Room,
+    entry: Option<&Participant>,
+    password: Option<&SecretString>,
+) -> Result<Standing> {
+    let before = entry.map(|entry| (entry.standing, entry.kicked_until));
+    let is_in = matches!(before, Some((Standing::Approved, _)));
+    let key = &app.secrets().await?.room_passwords;
+    if room.access == Access::Password && !is_in {
+        app.peek(Limit::room_passwords_by(caller.user)).await?;
+        app.peek(Limit::room_passwords_for(room.id)).await?;
+    }
+    let password_is_right = || match (&room.password_mac, password) {
+        (Some(kept), Some(given)) => secrets::is_room_password(key, kept, given.expose_secret()),
+        _ => false,
+    };
+    let is_host = room.host == caller.user;
+    match room::join(room.life, room.access, is_host, before, password_is_right, app.now()) {
+        Ok(standing) => Ok(standing),
+        Err(JoinRefusal::Ended(life)) => Err(ended_code(life).into()),
+        Err(JoinRefusal::Banned) => Err(Code::Banned.into()),
+        Err(JoinRefusal::Kicked) => Err(Code::Kicked.into()),
+        Err(JoinRefusal::Password) => {
+            // Only a guess counts: to come without one is to ask whether there is a password.
+            if password.is_some() {
+                app.take(Limit::room_passwords_by(caller.user)).await?;
+                app.take(Limit::room_passwords_for(room.id)).await?;
+            }
+            Err(Code::RoomPassword.into())
+        }
+    }
+}
+
+/// Writes the join down. What the host decided in the meantime stands.
+async fn enter(app: &App, room: &Room, caller: &Caller, standing: Standing) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    let name = &caller.account.display_name;
+    let change = participants::upsert_join(&mut tx, room.id, caller.user, name, standing, app.now()).await?;
+    match change.participant.standing {
+        Standing::Banned => return Err(Code::Banned.into()),
+        Standing::Kicked => return Err(Code::Kicked.into()),
+        _ => {}
+    }
+    tx.commit().await?;
+    if change.facts_changed {
+        announce::facts(app, room.id, change.participant.changed_version).await;
+    }
+    Ok(())
+}
