@@ -12,6 +12,7 @@ both_engines!(
     a_closed_store_is_away,
     a_reader_sees_what_was_committed_and_nothing_else,
     a_dropped_transaction_never_happened,
+    callers_that_go_away_half_way_leave_nothing_behind,
 );
 
 async fn migrating_again_changes_nothing(db: Db) {
@@ -88,6 +89,36 @@ async fn a_dropped_transaction_never_happened(db: Db) {
         let mut tx = db.store.begin().await.unwrap();
         assert_eq!(streamit_storage::users::by_id(&mut tx, user.id).await.unwrap(), None);
     }
+}
+
+async fn callers_that_go_away_half_way_leave_nothing_behind(db: Db) {
+    use std::future::{Future, poll_fn};
+    use std::task::Poll;
+
+    let room = db.room(streamit_domain::room::Access::Public).await;
+    // A client that hangs up drops the future of its request, wherever that stands: here after 0, 1, 2.. polls.
+    for polls in 0..120 {
+        let user = db.guest("Bo").await;
+        let work = {
+            let db = db.clone();
+            async move { db.join(room.id, user, "Bo", streamit_domain::room::Standing::Pending).await }
+        };
+        let mut work = Box::pin(work);
+        let mut left = polls;
+        poll_fn(|context| {
+            if left == 0 || work.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            left -= 1;
+            Poll::Pending
+        })
+        .await;
+        drop(work);
+    }
+
+    let versions = db.reload(room.id).await.facts_version;
+    assert_eq!(versions, db.facts(room.id, 0).await.people.len() as u64 + 1, "each version with its entry");
+    assert_eq!(db.store.begin().await.unwrap().commit().await.map_err(|error| error.to_string()), Ok(()));
 }
 
 #[test]
