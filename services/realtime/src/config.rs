@@ -177,7 +177,7 @@ mod tests {
     fn a_wrong_value_is_told_with_its_option_and_what_is_allowed() {
         for (args, words) in [
             (&["--listen", "x"][..], "--listen"),
-            (&["--drain-seconds", "-1"], "--drain-seconds"),
+            (&["--drain-seconds=-1"], "--drain-seconds"),
             (&["--drain-seconds", "9999"], "3600"),
             (&["--limits", "some"], "--limits"),
             (&["--allowed-origins", "x"], "STREAMIT_ALLOWED_ORIGINS"),

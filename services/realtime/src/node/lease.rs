@@ -109,12 +109,12 @@ mod tests {
         Incarnation(uuid::Uuid::from_u128(n))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn dead_is_who_was_not_seen_to_move_for_the_life_of_a_lease() {
+    #[test]
+    fn dead_is_who_was_not_seen_to_move_for_the_life_of_a_lease() {
         let (own, other) = (id(1), id(2));
         let mut watch = Watch::default();
         let mut beat = 0;
-        let mut look =
+        let look =
             |beats: Option<u64>, watch: &mut Watch, now| watch.look(&[(own, None), (other, beats)], own, now);
         let start = Instant::now();
         for i in 0..5 {
@@ -128,8 +128,8 @@ mod tests {
         assert!(look(Some(beat + 1), &mut watch, start + BEAT * 8).is_empty(), "it lives after all");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_concluded_while_in_doubt() {
+    #[test]
+    fn nothing_is_concluded_while_in_doubt() {
         let (own, other) = (id(1), id(2));
         let mut watch = Watch::default();
         let start = Instant::now();

@@ -1,0 +1,69 @@
+//! `streamit`: all of StreamIt in one process, on SQLite and an in-process bus. What a newcomer gets from `cargo run`.
+//!
+//! It is the cluster's code: the api and one realtime node, which speak gRPC to each other over a pipe in memory. Only
+//! the bus is another one, and the database a file.
+
+mod config;
+mod program;
+
+use clap::{Parser, Subcommand};
+use streamit_api::admin::{self, Account};
+use streamit_telemetry::{SystemClock, SystemEntropy, healthcheck, init, shutdown};
+
+use config::{Config, DataDir, Listen};
+
+/// Watch films together: all of StreamIt in one program.
+#[derive(Parser)]
+#[command(name = "streamit", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Box<Config>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until it is told to stop. What is done when no command is named.
+    Serve(Box<Config>),
+    /// Makes the data directory and brings the database's schema up to date. Serving does so by itself.
+    Migrate(DataDir),
+    /// Makes an account that may do everything, or raises one to that.
+    Createsuperuser {
+        #[command(flatten)]
+        data: DataDir,
+        #[command(flatten)]
+        account: Account,
+    },
+    /// Asks a running program whether it lives.
+    Healthcheck(Listen),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let logs = init("streamit")?;
+    let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
+        Command::Serve(config) => program::serve(*config, &shutdown::signal()?).await,
+        Command::Migrate(data) => migrate(&data).await,
+        Command::Createsuperuser { data, account } => createsuperuser(&data, account).await,
+        Command::Healthcheck(Listen { listen }) => healthcheck(listen).await,
+    };
+    logs.shutdown();
+    done
+}
+
+async fn migrate(data: &DataDir) -> anyhow::Result<()> {
+    program::open_store(data).await?.close().await;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+async fn createsuperuser(data: &DataDir, account: Account) -> anyhow::Result<()> {
+    let superuser = account.complete()?;
+    let store = program::open_store(data).await?;
+    let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
+    let id = admin::create_superuser(&store, superuser, &clock, &entropy).await?;
+    store.close().await;
+    program::say(&format!("superuser {id}\n"))
+}
