@@ -7,7 +7,7 @@
 //! ```text
 //! let mut tx = store.begin().await?;
 //! let Some(room) = rooms::lock(&mut tx, id).await? else { return Err(NotFound) };
-//! participants::set_standing(&mut tx, room.id, user, Standing::Banned, now).await?;
+//! participants::set_standing(&mut tx, room.id, user, Standing::Banned, None, now).await?;
 //! tx.commit().await?;                       // from here on it is true; now tell the others
 //! ```
 //!

@@ -206,7 +206,7 @@ pub async fn set_mute(
 }
 
 /// Makes somebody who is in the room a co-host, or a viewer again, and raises the fence. Nothing when they are not
-/// in. The host is made by [`rooms::set_host`](crate::rooms::set_host); here it counts as viewer.
+/// in. The host is made by [`rooms::set_host`]; here it counts as viewer.
 ///
 /// # Errors
 /// When the database fails.

@@ -333,6 +333,9 @@ pub async fn set_host(tx: &mut Tx, id: RoomId, host: UserId, now: Timestamp) -> 
     const ROLE: &str = "
         UPDATE participants SET role = 'VIEWER', changed_version = $3
         WHERE room_id = $1 AND user_id = $2 AND role <> 'VIEWER'";
+    // First the lock, in a statement of its own: a statement that waits for it would still see the person as they
+    // stood before whoever held it kicked them.
+    lock(tx, id).await?;
     let Some((version,)) = fetch_optional!(tx, (i64,), SQL, id.0, host.0)? else {
         return Ok(None);
     };

@@ -15,6 +15,7 @@ both_engines!(
     a_cohost_is_made_and_unmade_with_a_new_fence,
     a_removed_cohost_takes_the_fence_along,
     a_cohost_who_becomes_host_is_no_cohost_any_more,
+    who_is_kicked_meanwhile_does_not_become_host,
     who_was_never_there_has_no_entry_to_change,
 );
 
@@ -138,6 +139,28 @@ async fn a_cohost_who_becomes_host_is_no_cohost_any_more(db: Db) {
 
     let facts = db.facts(room.id, 0).await;
     assert_eq!((facts.role(bo), facts.role(room.host), facts.fence), (Role::Viewer, Role::Host, 4));
+}
+
+async fn who_is_kicked_meanwhile_does_not_become_host(db: Db) {
+    let room = db.room(Access::Public).await;
+    let bo = db.member(room.id, "Bo").await;
+    let mut kick = db.store.begin().await.unwrap();
+    participants::set_standing(&mut kick, room.id, bo, Standing::Kicked, Some(later(1)), NOW).await.unwrap();
+
+    let transfer = tokio::spawn({
+        let db = db.clone();
+        async move {
+            let mut tx = db.store.begin().await.unwrap();
+            let fence = rooms::set_host(&mut tx, room.id, bo, NOW).await.unwrap();
+            tx.commit().await.unwrap();
+            fence
+        }
+    });
+    tokio::task::yield_now().await;
+    kick.commit().await.unwrap();
+
+    assert_eq!(transfer.await.unwrap(), None);
+    assert_eq!(db.reload(room.id).await.host, room.host);
 }
 
 async fn who_was_never_there_has_no_entry_to_change(db: Db) {
