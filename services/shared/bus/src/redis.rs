@@ -1,8 +1,8 @@
 //! On Redis (7.0 or later, or Valkey), for a cluster.
 //!
-//! A process holds a pool of connections for calls, one connection for its subscriptions ([`link`]) and one for
-//! leases and probes ([`line`]), so that neither a busy pool nor a flood of news makes a living node look dead.
-//! Whatever must be one step is a Lua script (`redis/*.lua`); what a key or channel is called stands in [`keys`].
+//! A process holds a pool of connections for calls, one connection for its subscriptions (`link.rs`) and one for
+//! leases and probes (`line.rs`), so that neither a busy pool nor a flood of news makes a living node look dead.
+//! Whatever must be one step is a Lua script (`redis/*.lua`); what a key or channel is called stands in `keys.rs`.
 //! Nothing is kept there for ever, and nothing there is the only copy of anything.
 
 mod ask;

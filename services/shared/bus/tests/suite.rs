@@ -2,6 +2,8 @@
 //!
 //! The tests share one Redis and keep apart by drawing their own rooms; those that break a Redis start their own.
 
+// The attribute is what tells clippy that these are tests.
+#[cfg(test)]
 mod suite {
     #[macro_use]
     pub(crate) mod support;

@@ -112,12 +112,24 @@ impl MemoryRooms {
     }
 
     /// Looks at one room; asking about a room that is not there makes none.
-    fn look<T: Default>(&self, room: RoomId, work: impl FnOnce(&mut Room) -> T) -> T {
+    fn look<T: Default>(&self, room: RoomId, work: impl FnOnce(&mut Room, Timestamp) -> T) -> T {
         let now = self.now();
         let mut shard = self.shards[self.shard(room)].lock();
         shard.rooms.get_mut(&room).map_or_else(T::default, |room| {
             room.expire(now);
-            work(room)
+            work(room, now)
+        })
+    }
+
+    /// Changes the roster of one room, if there is one, and announces what came of it.
+    fn change(
+        &self,
+        room: RoomId,
+        work: impl FnOnce(&mut Members, Timestamp) -> RosterChange,
+    ) -> RosterChange {
+        self.look(room, |room, now| {
+            let change = room.members.as_mut().map(|members| work(members, now));
+            change.map_or_else(RosterChange::default, |change| room.announce(change))
         })
     }
 }
@@ -252,7 +264,7 @@ impl Rooms for MemoryRooms {
 
     async fn publish(&self, room: RoomId, event: &v1::Event) -> Result<(), Error> {
         let notice = Notice::Event(Arc::new(event.clone()));
-        self.look(room, |room| room.tell(&notice));
+        self.look(room, |room, _| room.tell(&notice));
         Ok(())
     }
 
@@ -263,7 +275,7 @@ impl Rooms for MemoryRooms {
     }
 
     async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error> {
-        Ok(self.look(room, |room| room.play.state))
+        Ok(self.look(room, |room, _| room.play.state))
     }
 
     async fn set_playback(&self, room: RoomId, expect: Expect, next: &Playback) -> Result<Cas, Error> {
@@ -313,26 +325,20 @@ impl Rooms for MemoryRooms {
     }
 
     async fn leave(&self, room: RoomId, keys: &[EntryKey], seen: u64) -> Result<RosterChange, Error> {
-        Ok(self.with(room, |room, now| {
-            let change = room.members.as_mut().map(|members| members.leave(keys, seen, now));
-            change.map_or_else(RosterChange::default, |change| room.announce(change))
-        }))
+        Ok(self.change(room, |members, now| members.leave(keys, seen, now)))
     }
 
     async fn mark_gone(&self, room: RoomId, keys: &[(EntryKey, Timestamp)]) -> Result<(), Error> {
-        self.look(room, |room| room.members.as_mut().map(|members| members.mark_gone(keys)));
+        self.look(room, |room, _| room.members.as_mut().map(|members| members.mark_gone(keys)));
         Ok(())
     }
 
     async fn prune(&self, room: RoomId, dead: &[Incarnation], seen: u64) -> Result<RosterChange, Error> {
-        Ok(self.with(room, |room, now| {
-            let change = room.members.as_mut().map(|members| members.prune(dead, seen, now));
-            change.map_or_else(RosterChange::default, |change| room.announce(change))
-        }))
+        Ok(self.change(room, |members, now| members.prune(dead, seen, now)))
     }
 
     async fn roster(&self, room: RoomId) -> Result<Roster, Error> {
-        Ok(self.look(room, |room| room.members.as_ref().map(Members::snapshot)).unwrap_or_default())
+        Ok(self.look(room, |room, _| room.members.as_ref().map(Members::snapshot)).unwrap_or_default())
     }
 
     async fn refresh(&self, rooms: &[RoomId]) -> Result<Vec<LiveVersions>, Error> {
@@ -345,8 +351,7 @@ impl Rooms for MemoryRooms {
                 playback: room.play.state.map(|state| state.version),
             }
         };
-        let now = self.now();
-        Ok(rooms.iter().map(|room| self.look(*room, |room| refresh(room, now))).collect())
+        Ok(rooms.iter().map(|room| self.look(*room, refresh)).collect())
     }
 
     async fn online(&self, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Online>, Error> {
@@ -355,7 +360,7 @@ impl Rooms for MemoryRooms {
             has_user: room.members.as_ref().zip(user).is_some_and(|(members, user)| members.has(user)),
             refreshed_at: room.play.refreshed_at,
         };
-        Ok(rooms.iter().map(|(room, user)| self.look(*room, |room| ask(room, *user))).collect())
+        Ok(rooms.iter().map(|(room, user)| self.look(*room, |room, _| ask(room, *user))).collect())
     }
 
     async fn beat(&self, incarnation: Incarnation) -> Result<(), Error> {

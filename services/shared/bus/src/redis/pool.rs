@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, RecycleResult};
+use deadpool::managed::{self, Metrics, QueueMode, RecycleResult};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, Script,
@@ -53,7 +53,11 @@ impl Pool {
             .set_connection_timeout(Some(options.deadline))
             .set_response_timeout(Some(options.deadline));
         let manager = Manager(deadpool_redis::Manager::new_with_config(info, config)?);
-        let pool = managed::Pool::builder(manager).max_size(options.pool_size.max(1)).build();
+        let pool = managed::Pool::builder(manager)
+            .max_size(options.pool_size.max(1))
+            // The one used last is the one that needs no check.
+            .queue_mode(QueueMode::Lifo)
+            .build();
         let pool =
             pool.map_err(|_| (ErrorKind::InvalidClientConfig, "the pool's settings contradict each other"))?;
         Ok(Self { pool, deadline: options.deadline })
@@ -69,28 +73,27 @@ impl Pool {
             return Ok(Vec::new());
         }
         let deadline = Instant::now() + self.deadline;
-        let connection = timeout_at(deadline, self.pool.get()).await.map_err(|_| Error::Away(None))?;
+        let Ok(connection) = timeout_at(deadline, self.pool.get()).await else {
+            return Err(self.suspect(None));
+        };
         let mut connection = connection.map_err(away)?;
-        match timeout_at(deadline, send(&mut connection, pipeline, script)).await {
-            Ok(Ok(answers)) => {
-                let answers = sound(answers);
-                if answers.is_err() {
-                    // A server that is loading, or a replica now: the next call had better look again.
-                    drop(managed::Object::take(connection));
-                }
-                answers
-            }
-            Ok(Err(error)) => {
-                drop(managed::Object::take(connection));
-                // What cut one connection has probably cut those that lie idle.
-                self.pool.retain(|_, _| false);
-                Err(away(error))
-            }
-            Err(_) => {
-                drop(managed::Object::take(connection));
-                Err(Error::Away(None))
-            }
+        let answers = match timeout_at(deadline, send(&mut connection, pipeline, script)).await {
+            Ok(Ok(answers)) => sound(answers),
+            Ok(Err(error)) => Err(self.suspect(Some(Box::new(error)))),
+            Err(_) => Err(self.suspect(None)),
+        };
+        if answers.is_err() {
+            // Also after an error that the server told: it may be a replica now, and the next call had better look
+            // where the address leads.
+            drop(managed::Object::take(connection));
         }
+        answers
+    }
+
+    /// What happened to one connection has probably happened to those that lie idle.
+    fn suspect(&self, cause: Option<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        drop(self.pool.retain(|_, _| false));
+        Error::Away(cause)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What Redis and the network do to a node, and how it gets over it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use streamit_bus::redis::{RedisOptions, RedisRooms};
@@ -149,6 +150,26 @@ async fn a_redis_that_comes_back_empty_is_noticed_and_versions_go_on_growing() {
 }
 
 #[tokio::test]
+async fn a_roster_that_was_deleted_starts_again_above_the_old_one() {
+    let server = Server::start().await;
+    let rooms = alert_node(&server.url()).await;
+    let (room, life) = (room(), life());
+    let mut heard = rooms.subscribe(room).await.unwrap();
+    let mut operator = server.operator().await;
+    let mut seen = 0;
+    for connection in 0..10 {
+        let (change, roster) =
+            rooms.enter(room, &[entry(life, connection, user(), "Somebody")], seen).await.unwrap();
+        assert_eq!((change.previous, roster.users.len()), (0, 1), "nothing is left of the old one");
+        assert!(change.version > seen);
+        assert_eq!(hear_change(&mut heard).await, change);
+        seen = change.version;
+        let key = format!("s1:{{{room}}}:roster");
+        let _: () = redis::cmd("DEL").arg(key).query_async(&mut operator).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_node_starts_without_redis_and_finds_it_later() {
     let port = free_port();
     let rooms = alert_node(&format!("redis://127.0.0.1:{port}")).await;
@@ -202,10 +223,16 @@ async fn a_subscription_that_carries_nothing_is_noticed_by_the_probe() {
 async fn a_network_that_swallows_everything_is_got_over() {
     let server = Server::start().await;
     let proxy = Proxy::to(server.port).await;
-    let rooms = alert_node(&proxy.url()).await;
+    let rooms = Arc::new(alert_node(&proxy.url()).await);
     let room = room();
     let mut heard = rooms.subscribe(room).await.unwrap();
-    one_of_each(&rooms).await;
+    // Several connections for calls lie idle.
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let rooms = rooms.clone();
+        tasks.spawn(async move { one_of_each(&rooms).await });
+    }
+    tasks.join_all().await;
     let doubts = rooms.doubts();
 
     proxy.freeze_all();
@@ -214,7 +241,7 @@ async fn a_network_that_swallows_everything_is_got_over() {
     hear_lost(&mut heard).await;
     assert!(rooms.doubts() > doubts);
     news_comes_through(&rooms, &mut heard, room).await;
-    healthy(&rooms).await;
+    healthy(&*rooms).await;
 }
 
 #[tokio::test]
@@ -227,7 +254,7 @@ async fn a_node_beats_while_every_connection_for_calls_hangs() {
         lifetimes: LIFETIMES,
         ..RedisOptions::default()
     };
-    let rooms = std::sync::Arc::new(node_with(&proxy.url(), options).await);
+    let rooms = Arc::new(node_with(&proxy.url(), options).await);
     let (room, life) = (room(), life());
     one_of_each(&rooms).await;
     proxy.freeze_scripts();

@@ -23,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 macro_rules! both_buses {
     ($($(#[$meta:meta])* async fn $name:ident($bus:ident: Bus) $body:block)+) => { $(
         mod $name {
-            #[allow(unused_imports, reason = "which of them a test needs is its own affair")]
             use super::*;
 
             $(#[$meta])*
