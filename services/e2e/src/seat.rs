@@ -1,0 +1,169 @@
+//! Somebody's place in a room, on one connection.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use streamit_client::{ChatMessage, CloseReason, Connection, Error, Event, PlaybackState, Refusal, Welcome};
+use tokio::time::Instant;
+
+/// A connection that has joined. What is sent must be accepted, and what is waited for must come: else it panics.
+#[derive(Debug)]
+pub struct Seat {
+    /// The connection, for whatever has no word here.
+    pub line: Connection,
+    /// What the join brought.
+    pub welcome: Welcome,
+    pub(crate) who: String,
+}
+
+impl Seat {
+    /// Who sits here.
+    #[must_use]
+    pub fn who(&self) -> &str {
+        &self.who
+    }
+
+    /// Says something.
+    pub async fn say(&mut self, text: &str) {
+        self.line.sender().chat(text, None).await.unwrap_or_else(|error| panic!("{}: {error}", self.who));
+    }
+
+    /// Starts the film.
+    pub async fn play(&mut self, time: Option<f64>) {
+        self.line.sender().play(time).await.unwrap();
+    }
+
+    /// Stops the film.
+    pub async fn pause(&mut self, time: Option<f64>) {
+        self.line.sender().pause(time).await.unwrap();
+    }
+
+    /// Goes somewhere in the film.
+    pub async fn seek(&mut self, time: f64) {
+        self.line.sender().seek(time).await.unwrap();
+    }
+
+    /// Sends any frame.
+    pub async fn send(&mut self, frame: &Value) {
+        self.line.sender().json(frame).await.unwrap();
+    }
+
+    /// Sends any text.
+    pub async fn send_text(&mut self, text: &str) {
+        self.line.sender().text(text).await.unwrap();
+    }
+
+    /// Waits for the first event that `pick` takes.
+    pub async fn waits<T>(&mut self, what: &str, pick: impl FnMut(&Event) -> Option<T>) -> T {
+        match self.line.expect(what, pick).await {
+            Ok(found) => found,
+            Err(error) => panic!("{}: {error}", self.who),
+        }
+    }
+
+    /// Waits for an event of this type.
+    pub async fn gets(&mut self, kind: &str) -> Event {
+        self.waits(kind, |event| (event.kind() == kind).then(|| event.clone())).await
+    }
+
+    /// Waits for this text in the chat.
+    pub async fn hears(&mut self, text: &str) -> ChatMessage {
+        self.waits(&format!("the message {text:?}"), |event| match event {
+            Event::ChatMessage(said) if said.message == text => Some(said.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for a playback state.
+    pub async fn sees(&mut self, what: &str, like: impl Fn(&PlaybackState) -> bool) -> PlaybackState {
+        self.waits(what, |event| match event {
+            Event::PlaybackState(state) if like(state) => Some(*state),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until somebody comes.
+    pub async fn sees_come(&mut self, name: &str) {
+        self.waits(&format!("{name} to come"), |event| match event {
+            Event::UserJoined(person) if person.user == name => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Waits until somebody goes.
+    pub async fn sees_go(&mut self, name: &str) {
+        self.waits(&format!("{name} to go"), |event| match event {
+            Event::UserLeft(person) if person.user == name => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Waits for an ERROR with this code.
+    pub async fn is_told(&mut self, code: &str) -> Refusal {
+        self.waits(&format!("an ERROR {code}"), |event| match event {
+            Event::Error(refusal) if refusal.code == code => Some(refusal.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// What came until the server had looked at all that was sent here before.
+    pub async fn quiet(&mut self) -> Vec<Event> {
+        self.line.events_until_pong().await.unwrap_or_else(|error| panic!("{}: {error}", self.who))
+    }
+
+    /// The types of what came until then.
+    pub async fn kinds(&mut self) -> Vec<String> {
+        self.quiet().await.iter().map(|event| event.kind().to_owned()).collect()
+    }
+
+    /// Waits for the end of the connection.
+    pub async fn is_closed(&mut self) -> CloseReason {
+        self.line.closed().await.unwrap_or_else(|error| panic!("{}: {error}", self.who))
+    }
+
+    /// Waits for the end of the connection and checks that it has come by `since` + `limit`.
+    pub async fn is_closed_within(&mut self, since: Instant, limit: Duration) -> CloseReason {
+        let reason = self.is_closed().await;
+        let took = since.elapsed();
+        assert!(took <= limit, "{} was closed with {reason} only after {took:?}", self.who);
+        reason
+    }
+
+    /// Leaves, and says so.
+    pub async fn leaves(self) {
+        self.line.close().await.unwrap_or_else(|error| panic!("{}: {error}", self.who));
+    }
+
+    /// All chat until `last` is heard, that included.
+    pub async fn hears_until(&mut self, last: &str) -> Vec<ChatMessage> {
+        let mut heard = Vec::new();
+        self.waits(&format!("all messages until {last:?}"), |event| {
+            let Event::ChatMessage(said) = event else { return None };
+            heard.push(said.clone());
+            (said.message == last).then_some(())
+        })
+        .await;
+        heard
+    }
+
+    /// The next `count` messages.
+    pub async fn hears_many(&mut self, count: usize) -> Vec<ChatMessage> {
+        let mut heard = Vec::with_capacity(count);
+        let picked = self.line.expect("chat", |event| {
+            if let Event::ChatMessage(said) = event {
+                heard.push(said.clone());
+            }
+            (heard.len() >= count).then_some(())
+        });
+        let came: Result<(), Error> = picked.await;
+        if let Err(error) = came {
+            panic!("{} heard {} of {count} messages: {error}", self.who, heard.len());
+        }
+        heard
+    }
+}

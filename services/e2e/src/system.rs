@@ -1,0 +1,352 @@
+//! A running StreamIt: one program, or many.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePrivateKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use futures_util::FutureExt;
+use futures_util::future::{join_all, try_join_all};
+use streamit_client::Http;
+use tempfile::TempDir;
+
+use crate::{Program, Shared, guard, postgres, program, redis, until};
+
+/// How many lines of a program's log explain a failure.
+const LAST_WORDS: usize = 60;
+
+/// What a system is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// One program with everything in it.
+    Standalone,
+    /// Several of each, PostgreSQL and Redis.
+    Cluster {
+        /// Replicas of the api.
+        apis: usize,
+        /// Realtime nodes.
+        nodes: usize,
+    },
+}
+
+/// A system in the making.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    engine: Engine,
+    env: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// The standalone program on a new data directory.
+    #[must_use]
+    pub fn standalone() -> Self {
+        Self::of(Engine::Standalone)
+    }
+
+    /// A cluster with a database and a Redis of its own.
+    #[must_use]
+    pub fn cluster(apis: usize, nodes: usize) -> Self {
+        Self::of(Engine::Cluster { apis, nodes })
+    }
+
+    fn of(engine: Engine) -> Self {
+        // Each person has an address of their own, told as a proxy would: limits per address must not make tests
+        // depend on each other.
+        Self { engine, env: Vec::new() }
+            .env("STREAMIT_TRUSTED_PROXIES", "127.0.0.1")
+            .env("RUST_BACKTRACE", "1")
+    }
+
+    /// Whether rates, budgets and caps hold: `on` or `off`.
+    #[must_use]
+    pub fn limits(self, limits: &str) -> Self {
+        self.env("STREAMIT_LIMITS", limits)
+    }
+
+    /// Sets an option of all programs, by its environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it and waits until all of it is ready.
+    ///
+    /// # Panics
+    /// When it can't be started; with the logs.
+    pub async fn start(self) -> System {
+        self.try_start().await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Starts it and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// When it can't be started; with the logs.
+    pub async fn try_start(self) -> Result<System, String> {
+        let home = TempDir::with_prefix("streamit-e2e-").map_err(|error| error.to_string())?;
+        guard::remove_at_end(home.path());
+        match self.engine {
+            Engine::Standalone => self.start_standalone(home).await,
+            Engine::Cluster { apis, nodes } => self.start_cluster(home, apis, nodes).await,
+        }
+    }
+
+    async fn start_standalone(self, home: TempDir) -> Result<System, String> {
+        let data = home.path().join("data").display().to_string();
+        let env = self.env("STREAMIT_LISTEN", "127.0.0.1:0").env("STREAMIT_DATA_DIR", &data);
+        let started = Program::start::<&str>("streamit", &program("streamit"), &[], &env.env, home.path());
+        let address = started.printed("listening http://").await?;
+        let served = Served { address, process: started };
+        served.is_ready().await?;
+        Ok(System(Arc::new(Inner {
+            apis: vec![served],
+            nodes: Vec::new(),
+            redis: None,
+            database: None,
+            home,
+        })))
+    }
+
+    async fn start_cluster(self, home: TempDir, apis: usize, nodes: usize) -> Result<System, String> {
+        let keys = home.path().join("keys");
+        signing_key(&keys)?;
+        let (api, realtime) = (program("streamit-api"), program("streamit-realtime"));
+        let database = postgres::database().await?;
+        let (redis, redis_url) = redis::start(home.path()).await?;
+
+        let env = self.env("REDIS_URL", &redis_url).env("STREAMIT_LISTEN", "127.0.0.1:0");
+        let of_api = env
+            .clone()
+            .env("DATABASE_URL", &database)
+            .env("STREAMIT_SIGNING_KEYS", &keys.display().to_string())
+            .env("STREAMIT_GRPC_LISTEN", "127.0.0.1:0");
+        let migrated = Program::start("migrate", &api, &["migrate"], &of_api.env, home.path()).ended().await;
+        if !migrated.is_success() {
+            return Err(format!("migrate ended with {}:\n{}", migrated.status, migrated.stderr));
+        }
+
+        let start_api = async |i: usize| {
+            let process = Program::start::<&str>(&format!("api-{i}"), &api, &[], &of_api.env, home.path());
+            let grpc = process.printed("listening grpc://").await?;
+            let address = process.printed("listening http://").await?;
+            Ok::<_, String>((Served { process, address }, format!("http://{grpc}")))
+        };
+        let (apis, grpc): (Vec<_>, Vec<_>) =
+            try_join_all((0..apis).map(start_api)).await?.into_iter().unzip();
+
+        let start_node = async |i: usize| {
+            let name = format!("node-{i}");
+            let env = env.clone().env("STREAMIT_API_GRPC", &grpc.join(",")).env("STREAMIT_NODE_ID", &name);
+            let process = Program::start::<&str>(&name, &realtime, &[], &env.env, home.path());
+            let address = process.printed("listening http://").await?;
+            Ok::<_, String>(Served { process, address })
+        };
+        let nodes = try_join_all((0..nodes).map(start_node)).await?;
+        try_join_all(apis.iter().chain(&nodes).map(Served::is_ready)).await?;
+        Ok(System(Arc::new(Inner { apis, nodes, redis: Some(redis), database: Some(database), home })))
+    }
+}
+
+/// Makes a directory with one key that signs tokens.
+///
+/// # Errors
+/// When it can't be written.
+pub(crate) fn signing_key(directory: &Path) -> Result<(), String> {
+    let mut seed = [0; 32];
+    let (first, second) = seed.split_at_mut(16);
+    // The randomness of a version 4 UUID's 122 bits, twice: enough for a key that lives for minutes.
+    first.copy_from_slice(random().as_bytes());
+    second.copy_from_slice(random().as_bytes());
+    let pem =
+        SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())?;
+    let file = directory.join("test.pem");
+    let write = || {
+        fs::create_dir_all(directory)?;
+        fs::write(&file, pem.as_bytes())?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))
+    };
+    write().map_err(|error| format!("{}: {error}", file.display()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a key must differ from run to run; nothing is injected into tests"
+)]
+fn random() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
+
+/// A program and where it serves.
+#[derive(Debug)]
+struct Served {
+    process: Program,
+    address: String,
+}
+
+impl Served {
+    async fn is_ready(&self) -> Result<(), String> {
+        let http = Http::new(&format!("http://{}", self.address)).map_err(|error| error.to_string())?;
+        let what = format!("{} to be ready", self.process.name());
+        let ready = until(&what, async || match self.process.status() {
+            Some(status) => Some(Err(format!("{} ended with {status}", self.process.name()))),
+            None => {
+                let answer = http.raw("GET", "/readyz", None).await;
+                answer.is_ok_and(|answer| answer.status == 200).then_some(Ok(()))
+            }
+        });
+        let told = |why: String| format!("{why}\n{}", self.process.log());
+        ready.await.map_err(told)?.map_err(told)
+    }
+}
+
+/// A running StreamIt. Its processes end with the last clone, or with the tests.
+#[derive(Clone, Debug)]
+pub struct System(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    apis: Vec<Served>,
+    nodes: Vec<Served>,
+    redis: Option<Program>,
+    database: Option<String>,
+    home: TempDir,
+}
+
+impl System {
+    /// Whether it is many programs.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        !self.0.nodes.is_empty()
+    }
+
+    /// How many replicas of the api there are.
+    #[must_use]
+    pub fn apis(&self) -> usize {
+        self.0.apis.len()
+    }
+
+    /// How many realtime nodes there are. The standalone program is one.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.0.nodes.len().max(1)
+    }
+
+    /// A way to ask the `i`-th api, counted round and round. WebSockets of the handle go to the `i`-th node. Each call
+    /// gives connections of its own: they belong to the test's runtime.
+    #[must_use]
+    pub fn http(&self, i: usize) -> Http {
+        Http::new(&self.http_base(i)).expect("an address is a URL").with_ws(&self.ws(i))
+    }
+
+    /// The same, with cookies.
+    #[must_use]
+    pub fn browser(&self, i: usize) -> Http {
+        Http::with_cookie_jar(&self.http_base(i)).expect("an address is a URL").with_ws(&self.ws(i))
+    }
+
+    fn http_base(&self, i: usize) -> String {
+        format!("http://{}", self.0.apis[i % self.0.apis.len()].address)
+    }
+
+    /// Where the WebSockets of the `i`-th node are, counted round and round.
+    #[must_use]
+    pub fn ws(&self, i: usize) -> String {
+        format!("ws://{}", self.served_node(i).address)
+    }
+
+    fn served_node(&self, i: usize) -> &Served {
+        let nodes = if self.is_cluster() { &self.0.nodes } else { &self.0.apis };
+        &nodes[i % nodes.len()]
+    }
+
+    /// The process of the `i`-th node.
+    #[must_use]
+    pub fn node(&self, i: usize) -> &Program {
+        &self.served_node(i).process
+    }
+
+    /// The process of the `i`-th api.
+    #[must_use]
+    pub fn api(&self, i: usize) -> &Program {
+        &self.0.apis[i % self.0.apis.len()].process
+    }
+
+    /// The URL of its database, when it is a server.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        self.0.database.as_deref()
+    }
+
+    /// Where it keeps its files.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.0.home.path()
+    }
+
+    /// All its processes.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        let served = self.0.apis.iter().chain(&self.0.nodes).map(|served| &served.process);
+        served.chain(&self.0.redis)
+    }
+
+    /// How long each log is now.
+    fn marks(&self) -> Vec<usize> {
+        self.programs().map(Program::log_length).collect()
+    }
+
+    /// Prints what was logged after the marks, and who has ended.
+    fn explain(&self, marks: &[usize]) {
+        for (program, mark) in self.programs().zip(marks) {
+            let log = program.log_after(*mark);
+            let ended = program.status().map(|status| format!(", which ended with {status}"));
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
+            println!("---- log of {}{}", program.name(), ended.unwrap_or_default());
+            println!("{}", last.join("\n"));
+        }
+    }
+}
+
+/// Runs a story on the shared system, which the first one starts. A failure comes with what the programs logged
+/// meanwhile.
+///
+/// # Panics
+/// When the story does, or the system can't be started.
+pub async fn run_story(shared: &'static Shared, plan: Plan, story: impl AsyncFnOnce(&System)) {
+    /// Longer than the longest story should take, shorter than the runner's own patience.
+    const LIMIT: Duration = Duration::from_secs(120);
+    let started = shared.get_or_init(|| plan.try_start()).await;
+    let system = started.as_ref().unwrap_or_else(|why| panic!("{why}"));
+    let marks = system.marks();
+    let told = AssertUnwindSafe(tokio::time::timeout(LIMIT, story(system))).catch_unwind().await;
+    match told {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => {
+            system.explain(&marks);
+            panic!("the story did not end within {LIMIT:?}");
+        }
+        Err(panic) => {
+            system.explain(&marks);
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl System {
+    /// Waits until all its programs that still run are ready.
+    ///
+    /// # Panics
+    /// When one is not.
+    pub async fn is_ready(&self) {
+        let running =
+            self.0.apis.iter().chain(&self.0.nodes).filter(|served| served.process.status().is_none());
+        for ready in join_all(running.map(Served::is_ready)).await {
+            ready.unwrap_or_else(|why| panic!("{why}"));
+        }
+    }
+}
