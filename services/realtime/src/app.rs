@@ -24,7 +24,6 @@ pub struct App {
 
 impl App {
     /// The WebSocket's routes. The trailing slash is canonical; without it the same handler answers.
-    #[must_use]
     pub fn sockets(&self) -> Router {
         Router::new()
             .route("/ws/room/{code}/", get(upgrade))
@@ -35,7 +34,6 @@ impl App {
     }
 
     /// All routes of a node of its own.
-    #[must_use]
     pub fn http(&self) -> Router {
         let health = Router::new()
             .route("/livez", get(|| async { "ok\n" }))

@@ -77,13 +77,11 @@ impl Realtime {
     }
 
     /// The WebSocket's routes.
-    #[must_use]
     pub fn sockets(&self) -> axum::Router {
         self.app.sockets()
     }
 
     /// All routes of a node of its own.
-    #[must_use]
     pub fn http(&self) -> axum::Router {
         self.app.http()
     }

@@ -184,7 +184,7 @@ impl Room {
     /// Takes one input and returns what the room needs done.
     pub fn on(&mut self, input: Input, now: Now) -> Vec<Effect> {
         match input {
-            Input::Join(joiner) => self.on_join(joiner, now),
+            Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result) => self.on_entered(joiners, result, now),
             Input::Flushed(connection) => self.on_flushed(connection),
             Input::Frame(connection, frame) => self.on_frame(connection, frame, now),

@@ -16,18 +16,20 @@ use streamit_wire::frame::server;
 use super::effect::{Effect, Joiner, Now};
 use super::members::{Member, Stage};
 use super::{Room, tail};
-use crate::outbox::Close;
+use crate::outbox::{Close, Kind};
 use crate::ws;
 
 /// How many enter with one call.
 const MAX_BATCH: usize = 256;
 /// Chat frames given at once to a member who is catching up.
 const CATCH_UP: usize = 50;
+/// How many who wait for the host he is told of when he comes in; the rest he finds in the list of participants.
+const MAX_REQUESTS: usize = 32;
 /// When to come back if the room is full, in milliseconds.
 const FULL_RETRY_MS: u64 = 10_000;
 
 impl Room {
-    pub(super) fn on_join(&mut self, joiner: Joiner, now: Now) {
+    pub(super) fn on_join(&mut self, joiner: Joiner) {
         if joiner.admitted > self.facts.version {
             self.doorstep.push(joiner);
             self.ask_for_facts();
@@ -46,16 +48,16 @@ impl Room {
             return;
         }
         self.entering_next.push(joiner);
-        self.enter_waiting(now);
+        self.enter_waiting();
     }
 
     /// Looks again at everybody on the doorstep. `asked`: the api has answered what they waited for.
-    pub(super) fn open_the_door(&mut self, asked: bool, now: Now) {
+    pub(super) fn open_the_door(&mut self, asked: bool) {
         for mut joiner in std::mem::take(&mut self.doorstep) {
             if asked && let Some(resume) = &mut joiner.resume {
                 resume.asked = true;
             }
-            self.on_join(joiner, now);
+            self.on_join(joiner);
         }
     }
 
@@ -82,7 +84,7 @@ impl Room {
         Some(Close::new(code.close(), code.as_str()))
     }
 
-    fn enter_waiting(&mut self, now: Now) {
+    fn enter_waiting(&mut self) {
         self.entering_next.retain(|joiner| !joiner.outbox.is_closing());
         if self.is_entering || self.entering_next.is_empty() {
             return;
@@ -94,7 +96,6 @@ impl Room {
         self.is_entering = true;
         // Whoever left and comes back within the grace takes a new entry; the old one goes when it is due.
         self.effects.push(Effect::Enter(batch, entries, self.roster_version));
-        let _ = now;
     }
 
     pub(super) fn on_entered(
@@ -108,10 +109,10 @@ impl Room {
         match result {
             Ok((change, roster)) => {
                 let host_came = change.joined.iter().any(|(user, _)| *user == self.facts.host);
-                self.adopt(&roster, now);
-                if host_came {
+                if host_came && (self.is_host_away || self.facts.host_deadline.is_some()) {
                     self.report_host(true, change.version);
                 }
+                self.adopt(&roster, now);
             }
             Err(_) => {
                 // The store is away: they are in as far as this node can tell, and are entered when it is back.
@@ -130,7 +131,7 @@ impl Room {
                 self.on_gone(connection, how, now);
             }
         }
-        self.enter_waiting(now);
+        self.enter_waiting();
     }
 
     /// Makes members of those who have entered and sends them their three frames.
@@ -152,7 +153,19 @@ impl Room {
             let member = Member::new(joiner, self.tail.head() + 1, now.up);
             let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
             member.outbox.join(frames);
+            if member.user == self.facts.host {
+                self.tell_requests(&member);
+            }
             self.members.add(member);
+        }
+    }
+
+    /// Tells a host who comes in who is waiting for him.
+    fn tell_requests(&self, member: &Member) {
+        let waiting = self.facts.people.iter().filter(|(_, person)| person.standing == Standing::Pending);
+        for (user_id, person) in waiting.take(MAX_REQUESTS) {
+            let frame = server::Frame::JoinRequest { user: person.name.as_str(), user_id: *user_id };
+            member.outbox.push(ws::text(&frame.to_json()), Kind::Other);
         }
     }
 
@@ -216,7 +229,7 @@ impl Room {
     pub(super) fn tell_participants(&self) {
         let list = self.participants();
         for member in self.members.iter() {
-            member.outbox.push(self.participants_for(&list, member), crate::outbox::Kind::Other);
+            member.outbox.push(self.participants_for(&list, member), Kind::Other);
         }
     }
 

@@ -137,7 +137,7 @@ impl Room {
                 self.ask_for_history(self.tail.head(), 0);
             }
         }
-        self.open_the_door(true, now);
+        self.open_the_door(true);
     }
 
     // ---- facts ----
@@ -170,7 +170,7 @@ impl Room {
             self.ask_for_facts();
         }
         if self.doorstep.iter().any(|joiner| joiner.admitted <= self.facts.version) {
-            self.open_the_door(false, now);
+            self.open_the_door(false);
         }
     }
 
@@ -186,6 +186,10 @@ impl Room {
             Some(changes) => {
                 for change in changes {
                     self.on_change(change, now);
+                }
+                // The api waits for a host who is here: its word and the host have crossed.
+                if self.facts.host_deadline.is_some() && self.users.contains_key(&self.facts.host) {
+                    self.report_host(true, self.roster_version);
                 }
             }
         }

@@ -166,7 +166,8 @@ impl Room {
         let went: Vec<(UserId, Present)> =
             went.into_iter().filter_map(|user| self.users.remove_entry(&user)).collect();
         let one_by_one = self.online() + came.len() as u64 <= TELL_EACH;
-        self.is_count_due |= !one_by_one && !(came.is_empty() && went.is_empty());
+        let is_change = !came.is_empty() || !went.is_empty();
+        self.is_count_due |= is_change && !one_by_one;
         if one_by_one {
             for (user_id, present) in &went {
                 self.tell(&Frame::UserLeft { user: &present.name, user_id: *user_id });

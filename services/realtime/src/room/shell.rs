@@ -32,7 +32,7 @@ const LINGER: Duration = Duration::from_secs(10);
 const CLOSED_RETRY_MS: u64 = 1_500;
 
 enum Answer {
-    Input(Input),
+    Input(Box<Input>),
     Subscribed(Option<Subscription>),
 }
 
@@ -74,7 +74,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
                 None => { subscription = None; continue }
             },
             Some(answer) = answers.next(), if !answers.is_empty() => match answer {
-                Answer::Input(input) => input,
+                Answer::Input(input) => *input,
                 Answer::Subscribed(subscribed) => {
                     is_subscribing = false;
                     let Some(subscribed) = subscribed else { continue };
@@ -252,5 +252,5 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
         Effect::SavePlayback(state) => return node.behind.save(id, state),
         Effect::ReportHost(report) => return node.behind.report(report),
     };
-    answers.push(Box::pin(async move { Answer::Input(input.await) }));
+    answers.push(Box::pin(async move { Answer::Input(Box::new(input.await)) }));
 }

@@ -223,7 +223,8 @@ pub trait Rooms: Send + Sync + 'static {
     /// Marks connections as gone that count until the given moment; any node may then [`Rooms::prune`] them.
     async fn mark_gone(&self, room: RoomId, keys: &[(EntryKey, Timestamp)]) -> Result<(), Error>;
 
-    /// Removes what died: entries of `dead` incarnations and entries whose grace has ended at `now`.
+    /// Removes what died: entries of `dead` incarnations, and entries marked gone whose moment has come. One that is
+    /// marked gone counts until its moment even if its node is dead: a deploy announces nobody as left.
     async fn prune(&self, room: RoomId, dead: &[Incarnation], seen: u64) -> Result<RosterChange, Error>;
 
     /// Who is in a room now.

@@ -80,8 +80,9 @@ impl Members {
         let over: Vec<EntryKey> = self
             .entries
             .iter()
+            // An entry that was told when it ends counts until then, whatever became of its node.
             .filter(|(key, entry)| {
-                dead.contains(&key.incarnation) || entry.gone_at.is_some_and(|until| until <= now)
+                entry.gone_at.map_or_else(|| dead.contains(&key.incarnation), |until| until <= now)
             })
             .map(|(key, _)| *key)
             .collect();

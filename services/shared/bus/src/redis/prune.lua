@@ -8,7 +8,12 @@ for i = 1, #fields, 2 do
   local field, value = fields[i], fields[i + 1]
   if string.sub(field, 1, 2) == 'e:' then
     local gone_at = tonumber(string.sub(value, 38))
-    if dead[string.sub(field, 3, 38)] or (gone_at and gone_at <= now) then
+    -- An entry that was told when it ends counts until then, whatever became of its node: a deploy is no departure.
+    local over = dead[string.sub(field, 3, 38)]
+    if gone_at then
+      over = gone_at <= now
+    end
+    if over then
       remove(string.sub(field, 3))
     end
   end

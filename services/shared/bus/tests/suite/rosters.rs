@@ -167,6 +167,19 @@ both_buses! {
         nothing_heard(&bus.rooms, room, &mut heard).await;
     }
 
+    async fn what_is_marked_gone_counts_until_its_moment_even_if_its_node_is_dead(bus: Bus) {
+        let (room, dead) = (room(), life());
+        let (ana, bo) = (entry(dead, 1, user(), "Ana"), entry(dead, 2, user(), "Bo"));
+        bus.rooms.enter(room, &[ana.clone(), bo.clone()], 0).await.unwrap();
+        let later = bus.rooms.now().plus(Duration::from_secs(3600));
+        bus.rooms.mark_gone(room, &[(ana.key, later)]).await.unwrap();
+        let change = bus.other.prune(room, &[dead], 0).await.unwrap();
+        assert_eq!(change.left, [(bo.user, "Bo".to_owned())]);
+        bus.rooms.mark_gone(room, &[(ana.key, Timestamp(1))]).await.unwrap();
+        let change = bus.other.prune(room, &[dead], 0).await.unwrap();
+        assert_eq!(change.left, [(ana.user, "Ana".to_owned())]);
+    }
+
     async fn many_who_come_at_once_on_two_nodes_are_each_announced_once(bus: Bus) {
         let (room, here, there) = (room(), life(), life());
         let mut heard = bus.rooms.subscribe(room).await.unwrap();
