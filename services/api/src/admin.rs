@@ -40,27 +40,44 @@ impl Account {
     ///
     /// # Errors
     /// When something is not valid, or has to be asked for and there is nobody to ask.
-    pub fn complete(self) -> anyhow::Result<Superuser> {
-        let email = match self.email {
-            Some(email) => email,
-            None => ask("Email: ", "--email")?,
-        };
-        let email = Email::parse(&email).context("--email")?;
-        let display_name = match self.display_name {
-            Some(name) => name,
-            // Asked for only when the rest is asked for too: a script that gives the password gets the default.
-            None if !self.password_stdin && std::io::stdin().is_terminal() => {
-                Some(ask("Display name [Admin]: ", "--display-name")?)
-                    .filter(|name| !name.trim().is_empty())
-                    .unwrap_or_else(|| "Admin".to_owned())
-            }
-            None => "Admin".to_owned(),
-        };
-        let display_name = DisplayName::parse(&display_name).context("--display-name")?;
+    pub fn complete(mut self) -> anyhow::Result<Superuser> {
+        let at_terminal = std::io::stdin().is_terminal() && !self.password_stdin;
+        if self.email.is_none() {
+            self.email = Some(ask("Email: ", "--email")?);
+        }
+        // A script that gives the password is not asked for the name.
+        if self.display_name.is_none() && at_terminal {
+            let name = ask("Display name [Admin]: ", "--display-name")?;
+            self.display_name = Some(name).filter(|name| !name.is_empty());
+        }
+        // What is wrong with the flags is told before a password is typed.
+        let (email, display_name) = self.who()?;
         let password =
             if self.password_stdin { first_line(std::io::stdin().lock())? } else { ask_password()? };
+        Superuser::new(email, display_name, password)
+    }
+
+    /// Checks the flags, with a password that was got in another way.
+    ///
+    /// # Errors
+    /// When something is not valid.
+    pub fn complete_with(self, password: SecretString) -> anyhow::Result<Superuser> {
+        let (email, display_name) = self.who()?;
+        Superuser::new(email, display_name, password)
+    }
+
+    fn who(&self) -> anyhow::Result<(Email, DisplayName)> {
+        let email = self.email.as_deref().context("--email is required")?;
+        let email = Email::parse(email).context("--email")?;
+        let display_name = self.display_name.as_deref().unwrap_or("Admin");
+        Ok((email, DisplayName::parse(display_name).context("--display-name")?))
+    }
+}
+
+impl Superuser {
+    fn new(email: Email, display_name: DisplayName, password: SecretString) -> anyhow::Result<Self> {
         check_new_password(password.expose_secret())?;
-        Ok(Superuser { email, display_name, password })
+        Ok(Self { email, display_name, password })
     }
 }
 

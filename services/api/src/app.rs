@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use streamit_bus::{SharedQuota, SharedRooms};
@@ -38,6 +39,8 @@ pub(crate) struct Handles {
     pub(crate) passwords: Passwords,
     pub(crate) clock: SharedClock,
     pub(crate) entropy: SharedEntropy,
+    /// Since when live state has been looked at from here.
+    pub(crate) started: Instant,
     pub(crate) health: Health,
     /// Woken when a transaction has put something into the outbox.
     pub(crate) outbox: Notify,
@@ -81,6 +84,7 @@ impl App {
             quota: deps.quota,
             keys: deps.keys,
             passwords,
+            started: deps.clock.monotonic(),
             clock: deps.clock,
             entropy: deps.entropy,
             health,

@@ -341,3 +341,35 @@ impl Opened {
         Ok(response)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_login_costs_one_hash_whoever_it_is_for() {
+        let (app, _dir) = crate::testing::app().await;
+        let peer = Peer { address: std::net::Ipv4Addr::LOCALHOST.into(), is_tls: false };
+        let guest = Json(Guest { display_name: DisplayName::parse("Ana").unwrap() });
+        super::guest(State(app.clone()), peer, HeaderMap::new(), guest).await.unwrap();
+        let known = Register {
+            email: Email::parse("ana@example.org").unwrap(),
+            password: "correct horse".into(),
+            display_name: DisplayName::parse("Ana").unwrap(),
+        };
+        register(State(app.clone()), peer, HeaderMap::new(), Json(known)).await.unwrap();
+
+        let attempts = [
+            ("ana@example.org", "correct horse"),
+            ("ana@example.org", "wrong horse"),
+            ("nobody@example.org", "wrong horse"),
+            ("not an address", "wrong horse"),
+        ];
+        for (n, (email, password)) in (1..).zip(attempts) {
+            let body = Json(Login { email: email.into(), password: password.into() });
+            let reply = login(State(app.clone()), peer, HeaderMap::new(), body).await;
+            assert_eq!(reply.is_ok(), n == 1, "{email}");
+            assert_eq!(app.passwords.checked(), n, "{email}");
+        }
+    }
+}

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use streamit_storage::{outbox, rooms, sessions};
+use streamit_storage::outbox::{self, Fence};
+use streamit_storage::{rooms, sessions};
 use streamit_wire::v1::authority_server::AuthorityServer;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -82,14 +83,8 @@ async fn tell_fences(app: &App) -> Result<bool> {
     if due.is_empty() {
         return Ok(false);
     }
-    let told: Vec<(u64, bool)> = futures_util::stream::iter(&due)
-        .map(|fence| async move {
-            let told = app.rooms.raise_fence(fence.room, fence.fence).await;
-            if let Err(error) = &told {
-                tracing::debug!(room.id = %fence.room, error = chain(error), "a fence could not be told yet");
-            }
-            (fence.id, told.is_ok())
-        })
+    let told: Vec<(u64, bool)> = futures_util::stream::iter(due.clone())
+        .map(|fence| tell_fence(app.clone(), fence))
         .buffer_unordered(FENCES_AT_ONCE)
         .collect()
         .await;
@@ -104,6 +99,14 @@ async fn tell_fences(app: &App) -> Result<bool> {
     }
     tx.commit().await?;
     Ok(again.is_empty() && due.len() == FENCES as usize)
+}
+
+async fn tell_fence(app: App, fence: Fence) -> (u64, bool) {
+    let told = app.rooms.raise_fence(fence.room, fence.fence).await;
+    if let Err(error) = &told {
+        tracing::debug!(room.id = %fence.room, error = chain(error), "a fence could not be told yet");
+    }
+    (fence.id, told.is_ok())
 }
 
 async fn sweep(app: &App) {

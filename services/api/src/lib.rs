@@ -31,6 +31,8 @@ mod http;
 mod limits;
 mod rooms;
 mod sweeper;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,7 +146,6 @@ impl Api {
     }
 
     /// All of HTTP: every path, with its layers and fallbacks. Merge only routers into it that have no fallback.
-    #[must_use]
     pub fn http(&self) -> axum::Router {
         http::router(&self.app)
     }
@@ -158,7 +159,8 @@ impl Api {
     /// Does what has to be done without being asked, until `shutdown`; then finishes what must not be left half
     /// done.
     pub async fn background(&self, shutdown: CancellationToken) {
-        background::run(&self.app, &self.reporter, shutdown).await;
+        // Boxed: all its loops side by side would make every future that awaits this one large.
+        Box::pin(background::run(&self.app, &self.reporter, shutdown)).await;
     }
 
     /// Serves until `shutdown` fires, then lets what is under way finish.

@@ -47,7 +47,7 @@ impl Sweeper {
             settle: SETTLE,
             rounds: 0,
             doubts: app.rooms.doubts(),
-            settled_since: app.clock.monotonic(),
+            settled_since: app.started,
             films_after: None,
         }
     }

@@ -13,7 +13,13 @@ pub use code::Code;
 pub use token::Claims;
 
 /// The generated messages and services of `proto/streamit/v1`.
-#[expect(missing_docs, clippy::all, reason = "generated; documented in the .proto files")]
+#[expect(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; documented in the .proto files"
+)]
 pub mod v1 {
     tonic::include_proto!("streamit.v1");
 

@@ -1,0 +1,14 @@
+//! The api as its clients and nodes see it: the whole router in process, on SQLite and live state in memory.
+
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod support;
+
+mod auth;
+mod crowds;
+mod grpc;
+mod malformed;
+mod moderation;
+mod plumbing;
+mod rooms;
+mod sweeper;

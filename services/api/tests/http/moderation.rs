@@ -1,0 +1,208 @@
+//! What hosts do: about people, settings and what is being watched.
+
+use serde_json::json;
+use streamit_domain::room::FOREVER;
+use streamit_wire::v1;
+
+use crate::support::{Person, Room, World, next_facts};
+
+/// A room of Ana's that Bo is in.
+async fn ana_and_bo(world: &World) -> (Person, Person, Room) {
+    let (ana, bo) = (world.guest("Ana").await, world.guest("Bo").await);
+    let room = world.public_room(&ana).await;
+    world.join(&room, &bo, "APPROVED").await;
+    (ana, bo, room)
+}
+
+async fn rejoin(world: &World, room: &Room, person: &Person) -> (u16, String) {
+    let reply = world.post("/api/rooms/join/").by(person).json(json!({"code": room.code})).send().await;
+    (reply.status, reply.text("code"))
+}
+
+#[tokio::test]
+async fn only_the_host_acts_and_not_against_himself() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let cy = world.guest("Cy").await;
+    world.join(&room, &cy, "APPROVED").await;
+    for action in ["approve", "reject", "kick", "ban", "unban", "mute", "unmute", "transfer"] {
+        assert_eq!(world.act(action, &room, &bo, &cy).await, (403, "HOST_ONLY".into()), "{action}");
+    }
+    for action in ["kick", "ban", "mute"] {
+        assert_eq!(world.act(action, &room, &ana, &ana).await, (403, "FORBIDDEN".into()), "{action}");
+    }
+    let nobody = world.guest("Nobody").await;
+    for action in ["approve", "kick", "ban", "mute", "transfer"] {
+        assert_eq!(world.act(action, &room, &ana, &nobody).await, (404, "NOT_FOUND".into()), "{action}");
+    }
+    let unknown = json!({"room_id": "018f0000-0000-7000-8000-000000000000", "user_id": bo.id});
+    world.post("/api/rooms/kick/").by(&ana).json(unknown).send().await.refused(404, "ROOM_NOT_FOUND");
+    let by_code = json!({"code": room.code.to_lowercase(), "user_id": cy.id});
+    assert_eq!(world.post("/api/rooms/mute/").by(&ana).json(by_code).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_kick_holds_for_ten_minutes_and_is_told_at_once() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    assert_eq!(world.act("kick", &room, &ana, &bo).await.0, 200);
+    let facts = next_facts(&mut news).await;
+    assert_eq!((facts.version, facts.base, facts.people.len()), (2, 1, 1));
+    assert_eq!(
+        (facts.people[0].standing, facts.people[0].removed_version),
+        (v1::Standing::Kicked as i32, 2),
+        "connections admitted before are void"
+    );
+    assert_eq!(rejoin(&world, &room, &bo).await, (403, "KICKED".into()));
+    world.advance(300);
+    assert_eq!(world.act("kick", &room, &ana, &bo).await.0, 200, "again changes nothing");
+    world.advance(299);
+    assert_eq!(rejoin(&world, &room, &bo).await, (403, "KICKED".into()));
+    world.advance(1);
+    assert_eq!(rejoin(&world, &room, &bo).await.0, 200);
+    assert_eq!(next_facts(&mut news).await.people[0].standing, v1::Standing::Approved as i32);
+}
+
+#[tokio::test]
+async fn a_ban_holds_until_it_is_taken_back() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    assert_eq!(world.act("ban", &room, &ana, &bo).await.0, 200);
+    world.advance(1_000_000);
+    let ana = login_again(&world, &ana).await;
+    let bo = login_again(&world, &bo).await;
+    assert_eq!(rejoin(&world, &room, &bo).await, (403, "BANNED".into()));
+    assert_eq!(world.act("kick", &room, &ana, &bo).await.0, 200, "a kick does not soften a ban");
+    let leave = world.post("/api/rooms/leave/").by(&bo).json(json!({"room_id": room.id})).send().await;
+    assert_eq!(leave.status, 200, "nor does leaving");
+    assert_eq!(rejoin(&world, &room, &bo).await, (403, "BANNED".into()));
+    assert_eq!(world.act("unban", &room, &ana, &bo).await.0, 200);
+    assert_eq!(world.act("unban", &room, &ana, &bo).await.0, 200);
+    assert_eq!(rejoin(&world, &room, &bo).await.0, 200);
+}
+
+/// The same session with a new access token.
+async fn login_again(world: &World, person: &Person) -> Person {
+    let body = json!({"refresh_token": person.refresh});
+    Person::of(&world.post("/api/auth/refresh/").json(body).send().await)
+}
+
+#[tokio::test]
+async fn a_mute_may_have_an_end() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    let body = json!({"room_id": room.id, "user_id": bo.id, "seconds": 60});
+    assert_eq!(world.post("/api/rooms/mute/").by(&ana).json(body).send().await.status, 200);
+    assert_eq!(next_facts(&mut news).await.people[0].muted_until, crate::support::START + 60_000);
+    assert_eq!(world.act("mute", &room, &ana, &bo).await.0, 200);
+    assert_eq!(next_facts(&mut news).await.people[0].muted_until, FOREVER.0);
+    assert_eq!(world.act("unmute", &room, &ana, &bo).await.0, 200);
+    assert_eq!(next_facts(&mut news).await.people[0].muted_until, 0);
+}
+
+#[tokio::test]
+async fn a_room_changes_hands_under_a_new_fence() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    assert_eq!(world.act("transfer", &room, &ana, &bo).await.0, 200);
+    let facts = next_facts(&mut news).await;
+    assert_eq!(
+        (facts.host.as_slice(), facts.host_name.as_str(), facts.fence),
+        (&bo.id.as_bytes()[..], "Bo", 2)
+    );
+    assert_eq!(world.act("mute", &room, &ana, &bo).await, (403, "HOST_ONLY".into()));
+    assert_eq!(world.act("kick", &room, &bo, &ana).await, (403, "FORBIDDEN".into()), "the one who opened it");
+    let leave = |by| world.post("/api/rooms/leave/").by(by).json(json!({"room_id": room.id})).send();
+    leave(&bo).await.refused(409, "CONFLICT");
+    assert_eq!(leave(&ana).await.body, json!({"left": true}));
+    assert_eq!(world.act("transfer", &room, &bo, &ana).await, (409, "CONFLICT".into()), "she is not in");
+    let delete = world.post("/api/rooms/delete/").by(&ana).json(json!({"room_id": room.id})).send().await;
+    assert_eq!(delete.status, 200, "still hers to delete");
+}
+
+#[tokio::test]
+async fn a_co_host_is_made_and_unmade_and_lost_with_a_kick() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    let cohost = |on| {
+        let body = json!({"room_id": room.id, "user_id": bo.id, "on": on});
+        world.post("/api/rooms/cohost/").by(&ana).json(body).send()
+    };
+    assert_eq!(cohost(json!(true)).await.body, json!({"cohost": true}));
+    let facts = next_facts(&mut news).await;
+    assert_eq!((facts.people[0].role, facts.fence), (v1::Role::Cohost as i32, 2));
+    assert_eq!(cohost(json!(true)).await.status, 200);
+    assert_eq!(world.act("kick", &room, &ana, &bo).await.0, 200);
+    let facts = next_facts(&mut news).await;
+    assert_eq!((facts.people[0].role, facts.fence), (v1::Role::Viewer as i32, 3));
+    assert_eq!(cohost(json!(true)).await.status, 409);
+    cohost(json!("yes")).await.refused(400, "INVALID");
+    cohost(json!(null)).await.refused(400, "INVALID");
+}
+
+#[tokio::test]
+async fn settings_change_one_by_one_and_are_told() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    let set = |by, mut body: serde_json::Value| {
+        body["room_id"] = json!(room.id);
+        world.post("/api/rooms/settings/").by(by).json(body).send()
+    };
+    set(&bo, json!({"is_chat_enabled": false})).await.refused(403, "HOST_ONLY");
+    let reply = set(&ana, json!({"is_chat_enabled": false})).await;
+    assert_eq!((reply.status, &reply.body["is_chat_enabled"]), (200, &json!(false)));
+    assert!(!next_facts(&mut news).await.settings.unwrap().is_chat_enabled);
+    assert_eq!(set(&ana, json!({"is_chat_enabled": false})).await.status, 200, "the same again is no news");
+    let body =
+        json!({"host_grace_seconds": 5, "on_host_lost": "wait", "expiry_days": 30, "sync_threshold_ms": 500});
+    assert_eq!(set(&ana, body).await.body["host_grace_seconds"], json!(5));
+    let facts = next_facts(&mut news).await;
+    assert_eq!((facts.version, facts.settings.unwrap().expiry_days), (3, 30));
+    for body in [
+        json!({"host_grace_seconds": 4}),
+        json!({"host_grace_seconds": 301}),
+        json!({"on_host_lost": "panic"}),
+        json!({"expiry_days": 0}),
+        json!({"sync_threshold_ms": 49}),
+    ] {
+        set(&ana, body).await.refused(400, "INVALID");
+    }
+}
+
+#[tokio::test]
+async fn what_is_watched_is_an_address_or_a_providers_id() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    let set = |by, mut body: serde_json::Value| {
+        body["room_id"] = json!(room.id);
+        world.post("/api/rooms/source/").by(by).json(body).send()
+    };
+    let reply = set(&ana, json!({"url": "https://e.org/film.mp4", "title": "A film"})).await;
+    assert_eq!((reply.status, reply.text("url").as_str()), (200, "https://e.org/film.mp4"));
+    let source = next_facts(&mut news).await.source.unwrap();
+    assert_eq!(
+        (source.url.as_deref(), source.title.as_deref()),
+        (Some("https://e.org/film.mp4"), Some("A film"))
+    );
+
+    let reply = set(&ana, json!({"provider": "tube", "video_id": "42"})).await;
+    assert_eq!((reply.text("video_provider"), reply.text("video_id")), ("tube".into(), "42".into()));
+    assert_eq!(next_facts(&mut news).await.source.unwrap().url, None);
+    let detail = world.get(&format!("/api/rooms/{}/", room.code)).by(&bo).send().await;
+    assert_eq!((detail.text("video_provider"), detail.text("video_id")), ("tube".into(), "42".into()));
+    let listed = world.get("/api/rooms/public/").send().await;
+    assert_eq!(listed.body[0]["video_id"], json!("42"));
+
+    set(&bo, json!({"url": "https://e.org/film.mp4"})).await.refused(403, "HOST_ONLY");
+    for body in
+        [json!({}), json!({"title": "x"}), json!({"provider": "tube"}), json!({"url": "javascript:alert(1)"})]
+    {
+        set(&ana, body).await.refused(400, "INVALID");
+    }
+}
