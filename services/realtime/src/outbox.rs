@@ -76,6 +76,8 @@ struct Inner {
     bytes: usize,
     /// The part of `bytes` that was taken.
     taken: usize,
+    /// The list of who is here, which may be larger than the budget: only the newest one matters.
+    list: Option<Bytes>,
     close: Option<Close>,
 }
 
@@ -126,6 +128,12 @@ impl Outbox {
         fits
     }
 
+    /// Puts a list of who is here after everything else; it replaces one that still waits.
+    pub fn list(&self, frame: Bytes) {
+        self.inner.lock().list = Some(frame);
+        self.wake.notify_one();
+    }
+
     /// Ends the connection. The first close wins.
     pub fn close(&self, close: Close) {
         let mut inner = self.inner.lock();
@@ -163,6 +171,7 @@ impl Outbox {
         work.frames.reserve_exact(inner.join.len() + inner.queue.len());
         work.frames.extend(std::mem::take(&mut inner.join));
         work.frames.extend(inner.queue.drain(..).map(|(frame, _)| frame));
+        work.frames.extend(inner.list.take());
         inner.taken = inner.bytes;
         if inner.queue.capacity() > 4 {
             inner.queue = VecDeque::new(); // an idle connection holds no buffers
@@ -199,6 +208,7 @@ impl Inner {
     fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.join = VecDeque::new();
+        self.list = None;
         self.bytes = self.taken;
     }
 }
@@ -274,6 +284,16 @@ mod tests {
         assert!(work.joined);
         assert_eq!(work.frames.iter().map(Bytes::len).collect::<Vec<_>>(), [MAX_BYTES * 2, 3, 1]);
         assert!(!outbox.take().joined);
+    }
+
+    #[test]
+    fn a_list_may_be_large_and_the_newest_replaces_the_others() {
+        let outbox = Outbox::default();
+        outbox.list(frame(MAX_BYTES * 2));
+        outbox.list(frame(MAX_BYTES * 3));
+        outbox.push(frame(1), Kind::Other);
+        let sizes: Vec<usize> = outbox.take().frames.iter().map(Bytes::len).collect();
+        assert_eq!(sizes, [1, MAX_BYTES * 3]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, UserId};
 use streamit_wire::frame::server;
 use streamit_wire::{Code, v1};
 
-use crate::outbox::{Close, Kind};
+use crate::outbox::Kind;
 use crate::ws;
 use effect::{Draft, Effect, Input, Joiner, Now};
 use members::Members;
@@ -106,6 +106,8 @@ pub struct Room {
     tempo: HashMap<UserId, Tempo>,
     room_chat: Gcra,
     is_host_away: bool,
+    /// What is known here was lost at home: the room ends as soon as everybody is out.
+    is_over: bool,
 
     /// Admitted at a facts version that is not here yet, or waiting for older chat.
     doorstep: Vec<Joiner>,
@@ -156,6 +158,7 @@ impl Room {
             tempo: HashMap::new(),
             room_chat: Gcra::default(),
             is_host_away,
+            is_over: false,
             doorstep: Vec::new(),
             entering_next: Vec::new(),
             entering: HashMap::new(),
@@ -232,18 +235,10 @@ impl Room {
             && self.command.is_none()
     }
 
-    /// How many connections are here.
+    /// Whether the room must not be kept for those who come right back.
     #[must_use]
-    pub fn connections(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Puts all members out, each told when to come back, and leaves their entries to count until they can have.
-    /// `hint` gives the milliseconds for each connection.
-    pub fn drain(&mut self, hint: impl Fn(ConnectionId) -> u64) {
-        for member in self.members.iter() {
-            member.outbox.close(Close::retry(streamit_wire::code::close::RESTART, hint(member.connection)));
-        }
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     fn on_time(&mut self, now: Now) {

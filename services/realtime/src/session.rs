@@ -15,8 +15,8 @@ use crate::ws::decode::{Error, Message};
 
 /// Messages of one connection: 30 a second in bursts of 60. `PING`s are not counted here.
 const FRAMES: Rate = Rate::per_second(30, 60);
-/// `PING`s and WebSocket pings have their own, wide bound: each costs an answer.
-const PINGS: Rate = Rate::per_second(60, 240);
+/// `PING`s and WebSocket pings are not counted, but far beyond any use they are a flood too.
+const PINGS: Rate = Rate::per_second(1_000, 4_000);
 /// When to come back after flooding, in milliseconds.
 const FLOOD_RETRY_MS: u64 = 5_000;
 
@@ -29,6 +29,8 @@ pub enum Action {
     Room(client::Frame),
     /// Close, and count the member as gone in this way.
     Close(Close, Gone),
+    /// The client closes: answer with this, and count the member as gone in this way.
+    Answer(Close, Gone),
     /// Nothing.
     Nothing,
 }
@@ -61,7 +63,7 @@ impl Session {
             Message::Close(code) => {
                 let how = if code == close::NORMAL { Gone::Now } else { Gone::Grace };
                 let code = if code == 1005 { close::NORMAL } else { code };
-                return Action::Close(Close::new(code, ""), how);
+                return Action::Answer(Close::new(code, ""), how);
             }
             Message::Pong => return Action::Nothing,
             Message::Ping(payload) => {
@@ -154,8 +156,8 @@ mod tests {
     fn only_a_normal_close_counts_at_once() {
         let mut session = Session::new(true);
         let mut close = |code| session.on_message(Message::Close(code), NOW, || NOW, 1);
-        assert!(matches!(close(1000), Action::Close(_, Gone::Now)));
-        assert!(matches!(close(1001), Action::Close(_, Gone::Grace)));
-        assert!(matches!(close(1005), Action::Close(Close { code: 1000, .. }, Gone::Grace)));
+        assert!(matches!(close(1000), Action::Answer(_, Gone::Now)));
+        assert!(matches!(close(1001), Action::Answer(_, Gone::Grace)));
+        assert!(matches!(close(1005), Action::Answer(Close { code: 1000, .. }, Gone::Grace)));
     }
 }

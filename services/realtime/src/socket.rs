@@ -28,6 +28,8 @@ use streamit_wire::code::close;
 const READ: usize = 8 * 1024;
 /// Frames written with one call.
 const MAX_SLICES: usize = 64;
+/// Answers that may wait to be written before the client is read on: who does not read is not answered.
+const MAX_ANSWERS: usize = 64;
 /// How long a close may take: writing what is left, and reading on so that the code arrives.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -95,6 +97,22 @@ impl Writer {
     }
 }
 
+/// How a conversation ended.
+struct End {
+    /// What to send; nothing when nobody is there any more.
+    close: Option<Close>,
+    /// How the room is to take it.
+    how: Gone,
+    /// Whether the client closed first, so that nothing more is to be expected from it.
+    is_answer: bool,
+}
+
+impl End {
+    fn by_us(close: Close, how: Gone) -> Self {
+        Self { close: Some(close), how, is_answer: false }
+    }
+}
+
 enum Read {
     Some,
     Nothing,
@@ -107,15 +125,13 @@ impl Socket {
         let (mut decoder, mut writer) = (Decoder::default(), Writer::default());
         let mut actions = Vec::new();
         let ended = self.converse(&stream, early, &mut decoder, &mut writer, &mut actions).await;
-        let (close, how) = match ended {
-            Ok((close, how)) => (close, how),
-            Err(_) => (None, Gone::Grace), // the peer is gone without a word
-        };
+        // An error is a peer that is gone without a word.
+        let end = ended.unwrap_or(End { close: None, how: Gone::Grace, is_answer: false });
         // Before the close is on its way: whoever reads its code may come back at once.
-        let _ = self.room.send(Input::Gone(self.connection, how)).await; // else the room is no more
-        if let Some(close) = close {
-            let is_peers = matches!(how, Gone::Now) && close.code == close::NORMAL;
-            let _ = tokio::time::timeout(CLOSING, finish(&stream, writer, decoder, &close, is_peers)).await;
+        let _ = self.room.send(Input::Gone(self.connection, end.how)).await; // else the room is no more
+        if let Some(close) = end.close {
+            let finish = finish(&stream, writer, decoder, &close, end.is_answer);
+            let _ = tokio::time::timeout(CLOSING, finish).await; // who does not read learns nothing
         }
     }
 
@@ -126,7 +142,7 @@ impl Socket {
         decoder: &mut Decoder,
         writer: &mut Writer,
         actions: &mut Vec<Action>,
-    ) -> io::Result<(Option<Close>, Gone)> {
+    ) -> io::Result<End> {
         // Nothing is read before the join is answered: what the client sends early waits in the kernel.
         let mut is_joined = false;
         let mut early = Some(early).filter(|bytes| !bytes.is_empty());
@@ -137,23 +153,24 @@ impl Socket {
                 writer.tell_room = work.joined;
                 if let Some(close) = work.close {
                     let how = self.gone(&close);
-                    return Ok((Some(close), how));
+                    return Ok(End::by_us(close, how));
                 }
-                writer.write(stream)?;
             }
+            writer.write(stream)?;
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
                 is_joined = true;
                 if self.room.send(Input::Flushed(self.connection)).await.is_err() {
-                    return Ok((Some(Close::retry(close::LOST_PLACE, 500)), Gone::Grace));
+                    return Ok(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                 }
             }
             if is_joined && let Some(bytes) = early.take() {
                 self.feed(decoder, &bytes, actions);
-                if let Some(end) = self.act(actions).await {
+                if let Some(end) = self.act(actions, writer).await {
                     return Ok(end);
                 }
             }
-            let interest = match (is_joined, writer.is_empty()) {
+            let may_read = is_joined && writer.frames.len() < MAX_ANSWERS;
+            let interest = match (may_read, writer.is_empty()) {
                 (true, true) => Interest::READABLE,
                 (true, false) => Interest::READABLE | Interest::WRITABLE,
                 (false, true) => Interest::ERROR,
@@ -166,11 +183,11 @@ impl Socket {
                     if ready.is_writable() && !writer.is_empty() {
                         writer.write(stream)?;
                     }
-                    if is_joined && ready.is_readable() {
+                    if may_read && ready.is_readable() {
                         match self.read(stream, decoder, actions)? {
                             Read::End => return Err(io::ErrorKind::UnexpectedEof.into()),
                             Read::Nothing => {}
-                            Read::Some => if let Some(end) = self.act(actions).await {
+                            Read::Some => if let Some(end) = self.act(actions, writer).await {
                                 return Ok(end);
                             }
                         }
@@ -186,7 +203,7 @@ impl Socket {
                         let work = self.outbox.take();
                         if let Some(close) = work.close {
                             let how = self.gone(&close);
-                            return Ok((Some(close), how));
+                            return Ok(End::by_us(close, how));
                         }
                     }
                 }
@@ -232,7 +249,7 @@ impl Socket {
         let (session, node) = (&mut self.session, &self.node);
         let fed = decoder.feed(bytes, |message| {
             let action = session.on_message(message, received, || node.room_time(), micros);
-            let goes_on = !matches!(action, Action::Close(..));
+            let goes_on = !matches!(action, Action::Close(..) | Action::Answer(..));
             if action != Action::Nothing {
                 actions.push(action);
             }
@@ -243,19 +260,20 @@ impl Socket {
         }
     }
 
-    async fn act(&mut self, actions: &mut Vec<Action>) -> Option<(Option<Close>, Gone)> {
+    async fn act(&mut self, actions: &mut Vec<Action>, writer: &mut Writer) -> Option<End> {
         for action in std::mem::take(actions) {
             match action {
-                Action::Reply(frame) => {
-                    self.outbox.push(frame, crate::outbox::Kind::Other);
-                }
+                Action::Reply(frame) => writer.frames.push_back(frame),
                 Action::Room(frame) => {
                     // Waits when the room is behind: then this client is read more slowly, and nobody else.
                     if self.room.send(Input::Frame(self.connection, frame)).await.is_err() {
-                        return Some((Some(Close::retry(close::LOST_PLACE, 500)), Gone::Grace));
+                        return Some(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                     }
                 }
-                Action::Close(close, how) => return Some((Some(close), how)),
+                Action::Close(close, how) => return Some(End::by_us(close, how)),
+                Action::Answer(close, how) => {
+                    return Some(End { close: Some(close), how, is_answer: true });
+                }
                 Action::Nothing => {}
             }
         }
@@ -270,7 +288,7 @@ async fn finish(
     mut writer: Writer,
     mut decoder: Decoder,
     close: &Close,
-    is_peers: bool,
+    is_answer: bool,
 ) -> io::Result<()> {
     writer.frames.push_back(ws::close(close.code, &close.reason));
     loop {
@@ -281,7 +299,7 @@ async fn finish(
         stream.writable().await?;
     }
     // Who closed first has been answered; nobody else is told before he has answered.
-    let mut answered = is_peers;
+    let mut answered = is_answer;
     let mut is_readable = true;
     while !answered {
         stream.readable().await?;

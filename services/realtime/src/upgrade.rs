@@ -96,7 +96,7 @@ fn query(query: &str) -> (Option<String>, Option<Resume>) {
             _ => {}
         }
     }
-    (token, since.map(|since| Resume { since, epoch, asked: false }))
+    (token, since.map(|since| Resume { since, epoch, asks: 0, asked: false }))
 }
 
 async fn serve(node: Arc<Node>, ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
@@ -188,8 +188,8 @@ mod tests {
         assert_eq!(query(""), (None, None));
         let (token, resume) = query("token=a.b-c&since=12&epoch=3");
         assert_eq!(token.as_deref(), Some("a.b-c"));
-        assert_eq!(resume, Some(Resume { since: Some(12), epoch: Some(3), asked: false }));
-        assert_eq!(query("since=-1").1, Some(Resume { since: None, epoch: None, asked: false }));
+        assert_eq!(resume, Some(Resume { since: Some(12), epoch: Some(3), asks: 0, asked: false }));
+        assert_eq!(query("since=-1").1, Some(Resume { since: None, epoch: None, asks: 0, asked: false }));
         assert_eq!(query("since=1&epoch=x").1.unwrap().epoch, Some(u64::MAX));
     }
 }

@@ -49,7 +49,9 @@ pub struct Resume {
     pub since: Option<u64>,
     /// The epoch it has it from.
     pub epoch: Option<u64>,
-    /// Whether the api was asked already for what is missing here.
+    /// How often the api was asked for what is missing here.
+    pub asks: u8,
+    /// Whether it can't be had.
     pub asked: bool,
 }
 

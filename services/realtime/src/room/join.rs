@@ -19,17 +19,25 @@ use super::{Room, tail};
 use crate::outbox::{Close, Kind};
 use crate::ws;
 
+/// How often the api is asked for the chat that one joiner missed.
+const MAX_ASKS: u8 = 3;
 /// How many enter with one call.
 const MAX_BATCH: usize = 256;
 /// Chat frames given at once to a member who is catching up.
 const CATCH_UP: usize = 50;
 /// How many who wait for the host he is told of when he comes in; the rest he finds in the list of participants.
 const MAX_REQUESTS: usize = 32;
+/// When to come back if the room is being read anew, in milliseconds.
+pub(super) const OVER_RETRY_MS: u64 = 500;
 /// When to come back if the room is full, in milliseconds.
 const FULL_RETRY_MS: u64 = 10_000;
 
 impl Room {
     pub(super) fn on_join(&mut self, joiner: Joiner) {
+        if self.is_over {
+            joiner.outbox.close(Close::retry(close::LOST_PLACE, OVER_RETRY_MS));
+            return;
+        }
         if joiner.admitted > self.facts.version {
             self.doorstep.push(joiner);
             self.ask_for_facts();
@@ -51,11 +59,16 @@ impl Room {
         self.enter_waiting();
     }
 
-    /// Looks again at everybody on the doorstep. `asked`: the api has answered what they waited for.
-    pub(super) fn open_the_door(&mut self, asked: bool) {
+    /// Looks again at everybody on the doorstep. `answered`: the range of chat that the api was just asked for; who still
+    /// misses the same range can't have it.
+    pub(super) fn open_the_door(&mut self, answered: Option<(u64, u64)>) {
         for mut joiner in std::mem::take(&mut self.doorstep) {
-            if asked && let Some(resume) = &mut joiner.resume {
-                resume.asked = true;
+            if let Some(resume) = &mut joiner.resume
+                && let Some(since) = resume.since
+                && let tail::Resume::Ask(after, before) = self.tail.resume(since, resume.epoch, false)
+            {
+                resume.asks += u8::from(answered.is_some());
+                resume.asked |= answered == Some((after, before)) || resume.asks >= MAX_ASKS;
             }
             self.on_join(joiner);
         }
@@ -229,7 +242,7 @@ impl Room {
     pub(super) fn tell_participants(&self) {
         let list = self.participants();
         for member in self.members.iter() {
-            member.outbox.push(self.participants_for(&list, member), Kind::Other);
+            member.outbox.list(self.participants_for(&list, member));
         }
     }
 

@@ -55,10 +55,6 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }

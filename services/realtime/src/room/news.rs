@@ -11,7 +11,7 @@ use streamit_wire::frame::server::{Frame, RoomUpdated};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Effect, Gone, Now};
-use super::join::removal;
+use super::join::{OVER_RETRY_MS, removal};
 use super::{GAP_MS, Room};
 use crate::outbox::{Close, Kind};
 use crate::ws;
@@ -109,7 +109,7 @@ impl Room {
 
     pub(super) fn on_history(
         &mut self,
-        _after: u64,
+        after: u64,
         before: u64,
         result: Result<v1::HistoryReply, Away>,
         now: Now,
@@ -137,7 +137,7 @@ impl Room {
                 self.ask_for_history(self.tail.head(), 0);
             }
         }
-        self.open_the_door(true);
+        self.open_the_door(Some((after, before)));
     }
 
     // ---- facts ----
@@ -170,7 +170,7 @@ impl Room {
             self.ask_for_facts();
         }
         if self.doorstep.iter().any(|joiner| joiner.admitted <= self.facts.version) {
-            self.open_the_door(false);
+            self.open_the_door(None);
         }
     }
 
@@ -227,8 +227,10 @@ impl Room {
             Change::JoinRequest(user) => self.tell_host_of(user),
             Change::Ended(life) => self.end(life, now),
             Change::Epoch => {
-                // What was shown can't be trusted: everybody comes back and resumes against the truth.
-                self.put_everybody_out(&Close::retry(close::LOST_PLACE, 500), Gone::Grace, now);
+                // What was shown can't be trusted: everybody comes back and resumes against the truth, in a room that is
+                // read anew.
+                self.is_over = true;
+                self.put_everybody_out(&Close::retry(close::LOST_PLACE, OVER_RETRY_MS), Gone::Grace, now);
             }
         }
     }

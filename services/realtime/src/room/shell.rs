@@ -95,7 +95,9 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         }
         if !room.is_idle() {
             idle_since = None;
-        } else if idle_since.get_or_insert_with(Instant::now).elapsed() >= LINGER && answers.is_empty() {
+        } else if (room.is_over() || idle_since.get_or_insert_with(Instant::now).elapsed() >= LINGER)
+            && answers.is_empty()
+        {
             break;
         }
     }

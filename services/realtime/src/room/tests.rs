@@ -604,7 +604,7 @@ fn a_resume_waits_for_older_chat_and_gets_exactly_what_was_missed() {
     world.join(1, 1);
     world.tell_chat(&(1..=3).collect::<Vec<_>>());
     let mut joiner = world.joiner(2, 2, 5);
-    joiner.resume = Some(Resume { since: Some(5), epoch: Some(1), asked: false });
+    joiner.resume = Some(Resume { since: Some(5), epoch: Some(1), asks: 0, asked: false });
     world.on(Input::Join(joiner));
     // More than is known here: another node may be ahead.
     assert!(world.wants(|effect| matches!(effect, Effect::ReadHistory(3, 0))));
