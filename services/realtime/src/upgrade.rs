@@ -157,6 +157,8 @@ async fn enter(
     if !admitted.error.is_empty() {
         return Err(match Code::from_word(&admitted.error) {
             Some(Code::TryAgain) | None => no_capacity(node),
+            // A token of a session that has ended is as good as none; 4011 is for sockets that were open.
+            Some(Code::SessionRevoked) => refuse(Code::Unauthenticated),
             Some(code) if code.close() == 0 => refuse(Code::NotApproved),
             Some(code) => refuse(code),
         });

@@ -142,7 +142,7 @@ async fn open(node: &Arc<Node>, id: RoomId) -> Result<(Option<Subscription>, Roo
                 })
                 .await?;
             let saved = saved.playback.and_then(|state| Playback::try_from(&state).ok());
-            (saved.unwrap_or_else(|| Playback::start(facts.fence, now.room)), false)
+            (saved.unwrap_or_else(|| Playback::start(facts.fence, id.created_at())), false)
         }
     };
     let setup = Setup { room: id, incarnation: node.incarnation(), limits: node.limits };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Invalid;
+use crate::time::Timestamp;
 
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -75,6 +76,18 @@ id_type!(
     Incarnation
 );
 
+impl RoomId {
+    /// When the room was made, as its id tells (version 7, RFC 9562, 5.7); the beginning of time for any other id.
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        let moment = self.0.get_timestamp().map(|moment| moment.to_unix());
+        let millis = moment.and_then(|(secs, nanos)| {
+            i64::try_from(secs).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))
+        });
+        Timestamp(millis.unwrap_or(0))
+    }
+}
+
 /// One WebSocket connection, numbered by the node that holds it; unique together with [`Incarnation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
@@ -82,5 +95,17 @@ pub struct ConnectionId(pub u64);
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rooms_id_tells_when_it_was_made() {
+        let id: RoomId = "01a20513-e423-7418-b154-1a367a6df26f".parse().unwrap();
+        assert_eq!(id.created_at(), Timestamp(0x01a2_0513_e423));
+        assert_eq!(RoomId(Uuid::from_u128(1)).created_at(), Timestamp(0));
     }
 }

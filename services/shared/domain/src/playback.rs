@@ -44,15 +44,16 @@ pub enum Command {
 }
 
 impl Playback {
-    /// A film that nobody has started.
+    /// A film that nobody has started, in a room made at `created_at`. The same on every node, so that somebody who
+    /// comes back through another one never sees the version go back.
     #[must_use]
-    pub fn start(fence: u64, now: Timestamp) -> Self {
-        let number = u64::try_from(now.0).unwrap_or(0);
+    pub fn start(fence: u64, created_at: Timestamp) -> Self {
+        let number = u64::try_from(created_at.0).unwrap_or(0);
         Self {
             version: Version { fence, number },
             is_playing: false,
             time: MediaTime::ZERO,
-            at: now,
+            at: created_at,
             rate: 1.0,
         }
     }
