@@ -37,11 +37,10 @@ pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next
             Err(_) => ApiError::because(Code::TryAgain, "the request took too long").into_response(),
         }
     };
-    let mut response = served.instrument(span.clone()).await;
+    let mut response = served.instrument(span).await;
 
     let took = app.clock.monotonic().saturating_duration_since(start);
     let (status, duration_ms) = (response.status().as_u16(), took.as_secs_f64() * 1e3);
-    let _in = span.entered();
     // Probes come every few seconds from everywhere: they are of interest only when they fail.
     if matches!(route, "/livez" | "/readyz" | "/api/health/") && status < 400 {
         tracing::debug!(
