@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 const SCRIPT: &str = r#"
@@ -28,22 +28,22 @@ for pid in $pids; do kill -9 "$pid"; done
 rm -rf -- "$@"
 "#;
 
-static GUARD: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
-    let mut shell = Command::new("sh")
+static GUARD: LazyLock<Mutex<Child>> = LazyLock::new(|| {
+    let shell = Command::new("sh")
         .args(["-c", SCRIPT, "guard"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         // Ctrl-C in a terminal goes to the whole group: the guard is in one of its own.
         .process_group(0)
-        .spawn()
-        .expect("a shell can be started");
-    Mutex::new(shell.stdin.take().expect("its input is a pipe"))
+        .spawn();
+    Mutex::new(shell.expect("a shell can be started"))
 });
 
 fn tell(line: &str) {
     let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
-    guard.write_all(line.as_bytes()).expect("the guard lives");
+    let pipe = guard.stdin.as_mut().expect("its input is a pipe");
+    pipe.write_all(line.as_bytes()).expect("the guard lives as long as the tests");
 }
 
 /// Has the process killed at the end of the tests.

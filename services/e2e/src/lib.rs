@@ -21,7 +21,8 @@
 //! [`Seat::quiet`]: what the server had to say about all that came before is there when it answers a PING.
 //!
 //! The tests need PostgreSQL and Redis: `make test` starts both, or `.ci/deps run -- cargo test -p streamit-e2e`.
-//! No process outlives the tests, however they end; see [`guard`].
+//! A file of tests starts each of both systems once, since starting a cluster takes seconds. No process outlives the
+//! tests, however they end; see [`guard`].
 
 #![expect(
     clippy::print_stdout,
@@ -33,6 +34,8 @@
     reason = "this crate is for tests: what should not happen ends the test, there and then"
 )]
 
+mod answer;
+mod forge;
 pub mod guard;
 mod people;
 mod postgres;
@@ -41,51 +44,49 @@ mod programs;
 mod redis;
 mod room;
 mod seat;
+mod story;
 mod system;
 
 use std::time::Duration;
 
+pub use answer::Answer;
 pub use people::{PASSWORD, Person, fresh_address};
 pub use process::{Ended, Program};
 pub use programs::program;
 pub use room::Room;
 pub use seat::Seat;
-pub use system::{Engine, Plan, System, run_story};
+pub use story::Systems;
+pub use system::{Engine, Plan, System};
 
 /// How long a test waits for what must happen. A busy machine is slow; only a broken system takes longer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Makes two tests of each story: one on the standalone program, one on a cluster. Each engine is started once for
-/// all tests of a file. A story that is not listed is dead code, which the compiler tells.
+/// Makes two tests of each story: one on the standalone program, one on a cluster. The [`Systems`] that are named are
+/// started once for all tests of a file. A story that is not listed is dead code, which the compiler tells.
 ///
 /// ```ignore
-/// on_both! { limits: on; guests_come_in, rooms_open }
+/// static SYSTEMS: Systems = Systems::with_limits("on");
+///
+/// on_both! { crate::SYSTEMS; guests_come_in, rooms_open }
+///
 /// async fn guests_come_in(system: &System) { /* … */ }
 /// ```
 #[macro_export]
 macro_rules! on_both {
-    (limits: $limits:ident; $($name:ident),+ $(,)?) => {
-        static STANDALONE: $crate::Shared = $crate::Shared::const_new();
-        static CLUSTER: $crate::Shared = $crate::Shared::const_new();
-
+    ($systems:path; $($name:ident),+ $(,)?) => {
         $( mod $name {
             #[tokio::test]
             async fn standalone() {
-                let plan = $crate::Plan::standalone().limits(stringify!($limits));
-                $crate::run_story(&super::STANDALONE, plan, async |system| super::$name(system).await).await;
+                $systems.standalone(async |system| super::$name(system).await).await;
             }
 
             #[tokio::test]
             async fn cluster() {
-                let plan = $crate::Plan::cluster(2, 3).limits(stringify!($limits));
-                $crate::run_story(&super::CLUSTER, plan, async |system| super::$name(system).await).await;
+                $systems.cluster(async |system| super::$name(system).await).await;
             }
         } )+
     };
 }
-
-/// A system that the tests of a file share; why it could not be started, if so.
-pub type Shared = tokio::sync::OnceCell<Result<System, String>>;
 
 /// Waits until `ready` gives something, asking again and again.
 ///

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
-use streamit_client::{Account, Entry, Http};
+use streamit_client::{Account, Entry, Http, Response};
 use uuid::Uuid;
 
 use crate::{Room, System};
@@ -67,6 +67,17 @@ impl System {
         self.person(account, address, home)
     }
 
+    /// Sends a body to a call as nobody, from an address of its own.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        let n = next() as usize;
+        let request =
+            self.http(n).request("POST", path).header("x-forwarded-for", &fresh_address().to_string());
+        request.json(body).send().await.unwrap()
+    }
+
     /// Whoever this account is of.
     #[must_use]
     pub fn person(&self, account: Account, address: Ipv4Addr, home: usize) -> Person {
@@ -101,6 +112,24 @@ impl Person {
     #[must_use]
     pub fn http_at(&self, i: usize) -> &Http {
         &self.http[i % self.http.len()]
+    }
+
+    /// Calls `rooms/<action>/`, whatever the answer is.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn does(&self, action: &str, body: &Value) -> Response {
+        let request = self.http().request("POST", &format!("/api/rooms/{action}/"));
+        request.header("x-forwarded-for", &self.address.to_string()).json(body).send().await.unwrap()
+    }
+
+    /// Asks for `path`, whatever the answer is.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn reads(&self, path: &str) -> Response {
+        let request = self.http().request("GET", path);
+        request.header("x-forwarded-for", &self.address.to_string()).send().await.unwrap()
     }
 
     /// Opens a room that is listed.

@@ -2,20 +2,17 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use futures_util::FutureExt;
 use futures_util::future::{join_all, try_join_all};
 use streamit_client::Http;
 use tempfile::TempDir;
 
-use crate::{Program, Shared, guard, postgres, program, redis, until};
+use crate::{Program, guard, postgres, program, redis, until};
 
 /// How many lines of a program's log explain a failure.
 const LAST_WORDS: usize = 60;
@@ -295,12 +292,12 @@ impl System {
     }
 
     /// How long each log is now.
-    fn marks(&self) -> Vec<usize> {
+    pub(crate) fn marks(&self) -> Vec<usize> {
         self.programs().map(Program::log_length).collect()
     }
 
     /// Prints what was logged after the marks, and who has ended.
-    fn explain(&self, marks: &[usize]) {
+    pub(crate) fn explain(&self, marks: &[usize]) {
         for (program, mark) in self.programs().zip(marks) {
             let log = program.log_after(*mark);
             let ended = program.status().map(|status| format!(", which ended with {status}"));
@@ -308,31 +305,6 @@ impl System {
             let last = &lines[lines.len().saturating_sub(LAST_WORDS)..];
             println!("---- log of {}{}", program.name(), ended.unwrap_or_default());
             println!("{}", last.join("\n"));
-        }
-    }
-}
-
-/// Runs a story on the shared system, which the first one starts. A failure comes with what the programs logged
-/// meanwhile.
-///
-/// # Panics
-/// When the story does, or the system can't be started.
-pub async fn run_story(shared: &'static Shared, plan: Plan, story: impl AsyncFnOnce(&System)) {
-    /// Longer than the longest story should take, shorter than the runner's own patience.
-    const LIMIT: Duration = Duration::from_secs(120);
-    let started = shared.get_or_init(|| plan.try_start()).await;
-    let system = started.as_ref().unwrap_or_else(|why| panic!("{why}"));
-    let marks = system.marks();
-    let told = AssertUnwindSafe(tokio::time::timeout(LIMIT, story(system))).catch_unwind().await;
-    match told {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) => {
-            system.explain(&marks);
-            panic!("the story did not end within {LIMIT:?}");
-        }
-        Err(panic) => {
-            system.explain(&marks);
-            resume_unwind(panic);
         }
     }
 }

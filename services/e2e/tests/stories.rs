@@ -1,9 +1,13 @@
 //! What people see when they watch together, also from different nodes.
 
-use streamit_e2e::{System, on_both};
+#![expect(clippy::unwrap_used, reason = "what should not happen ends the test, there and then")]
+
+use streamit_e2e::{System, Systems, on_both};
+
+static SYSTEMS: Systems = Systems::with_limits("off");
 
 on_both! {
-    limits: off;
+    crate::SYSTEMS;
     what_one_says_the_other_hears,
 }
 
