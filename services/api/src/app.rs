@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use streamit_bus::{SharedQuota, SharedRooms};
@@ -24,6 +24,9 @@ use crate::identity::passwords::Passwords;
 
 /// How often a transaction is tried that loses against others.
 const TRIES: u32 = 4;
+
+/// How long a request waits until what it did has been told. Without live state that takes long and is in vain.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The handles.
 #[derive(Clone)]
@@ -127,11 +130,11 @@ impl App {
         }
     }
 
-    /// Runs what follows a commit. It goes on to its end even when the request is given up meanwhile: what is
-    /// committed has to be told.
+    /// Runs what follows a commit. It goes on to its end even when the request is given up meanwhile (what is
+    /// committed has to be told), and the request waits for it only so long.
     pub(crate) async fn after_commit(&self, work: impl Future<Output = ()> + Send + 'static) {
         let work = self.tasks.spawn(work.in_current_span());
-        if let Err(error) = work.await {
+        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, work).await {
             tracing::error!(%error, "what follows a commit failed");
         }
     }

@@ -114,7 +114,8 @@ pub(crate) async fn register(
     let hash = app.passwords.hash(body.password, &*app.entropy).await?;
     let now = app.now();
     let user = NewUser::account(user_id(&app, now), body.email, body.display_name, hash, now);
-    come_in(&app, peer, &headers, &user, StatusCode::CREATED).await
+    let visit = Visit::of(&app, peer, &headers).await?;
+    come_in(&app, &visit, &user, StatusCode::CREATED).await
 }
 
 /// Logs an account in. An unknown address takes the same time and gets the same answer as a wrong password.
@@ -136,9 +137,9 @@ pub(crate) async fn login(
     if !user.is_active {
         return Err(ApiError::new(Code::Forbidden, "This account is banned"));
     }
-    let now = app.now();
+    let (visit, now) = (Visit::of(&app, peer, &headers).await?, app.now());
     let mut tx = app.store.begin().await?;
-    let opened = open_session(&app, &mut tx, user.id, peer, &headers, now).await?;
+    let opened = open_session(&app, &mut tx, user.id, &visit, now).await?;
     tx.commit().await?;
     opened.respond(&app, &user.display_name, user.is_guest, StatusCode::OK)
 }
@@ -153,20 +154,15 @@ pub(crate) async fn guest(
     app.take(Limit::guests(&peer)).await?;
     let now = app.now();
     let user = NewUser::guest(user_id(&app, now), body.display_name, now);
-    come_in(&app, peer, &headers, &user, StatusCode::OK).await
+    let visit = Visit::of(&app, peer, &headers).await?;
+    come_in(&app, &visit, &user, StatusCode::OK).await
 }
 
 /// Keeps somebody new and opens their first session.
-async fn come_in(
-    app: &App,
-    peer: Peer,
-    headers: &HeaderMap,
-    user: &NewUser,
-    status: StatusCode,
-) -> Result<Response> {
+async fn come_in(app: &App, visit: &Visit, user: &NewUser, status: StatusCode) -> Result<Response> {
     let mut tx = app.store.begin().await?;
     users::insert(&mut tx, user).await?;
-    let opened = open_session(app, &mut tx, user.id, peer, headers, user.created_at).await?;
+    let opened = open_session(app, &mut tx, user.id, visit, user.created_at).await?;
     tx.commit().await?;
     opened.respond(app, &user.display_name, user.email.is_none(), status)
 }
@@ -259,32 +255,41 @@ struct Tokens {
     now: Timestamp,
 }
 
-async fn open_session(
-    app: &App,
-    tx: &mut Tx,
-    user: UserId,
-    peer: Peer,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<Opened> {
+/// Where somebody comes from. Known before a transaction begins, so that none has to wait for it.
+struct Visit {
+    /// Hashed.
+    address: String,
+    agent: Option<String>,
+    is_tls: bool,
+}
+
+impl Visit {
+    async fn of(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Self> {
+        let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Ok(Self {
+            address: app.hashed(&peer.address.to_string()).await?,
+            agent: agent.map(|agent| agent.chars().take(USER_AGENT_KEPT).collect()),
+            is_tls: peer.is_tls,
+        })
+    }
+}
+
+async fn open_session(app: &App, tx: &mut Tx, user: UserId, visit: &Visit, now: Timestamp) -> Result<Opened> {
     let session = SessionId(app.entropy.uuid_v7(now.0));
     let cookie = secrets::fresh(&*app.entropy);
     let cookie_hash = secrets::digest(cookie.expose_secret());
-    let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let agent = agent.map(|agent| agent.chars().take(USER_AGENT_KEPT).collect::<String>());
-    let address = app.hashed(&peer.address.to_string()).await?;
     let new = NewSession {
         id: session,
         user,
         cookie_hash: Some(&cookie_hash),
-        user_agent: agent.as_deref(),
-        address: Some(&address),
+        user_agent: visit.agent.as_deref(),
+        address: Some(&visit.address),
         created_at: now,
         expires_at: session_end(app, now),
     };
     sessions::insert(tx, &new).await?;
     let refresh = new_refresh(app, tx, session, now).await?;
-    Ok(Opened { tokens: Tokens { user, session, refresh, now }, cookie, is_tls: peer.is_tls })
+    Ok(Opened { tokens: Tokens { user, session, refresh, now }, cookie, is_tls: visit.is_tls })
 }
 
 async fn new_refresh(app: &App, tx: &mut Tx, session: SessionId, now: Timestamp) -> Result<SecretString> {

@@ -23,8 +23,9 @@ const FENCES: u32 = 100;
 const FENCES_AT_ONCE: usize = 16;
 /// When a fence that could not be told is told again.
 const FENCE_AGAIN: Duration = Duration::from_secs(2);
-/// How often it is written down which rooms somebody was in.
-const ACTIVE: Duration = Duration::from_secs(10);
+/// How often it is written down which rooms somebody was in; well below the time after which a room counts as
+/// abandoned.
+const ACTIVE: Duration = Duration::from_secs(30);
 /// How often the directory of keys is read.
 const KEYS: Duration = Duration::from_secs(30);
 /// How often old tokens and revocations are forgotten.
