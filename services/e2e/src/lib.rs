@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Waiting is for a state, up to a deadline, never for a duration. That something does *not* happen is seen with
-//! [`Seat::quiet`]: what the server had to say about all that came before is there when it answers a PING.
+//! [`Seat::quiet`]: what the room had to say about all that came before is there when it answers a mark.
 //!
 //! The tests need PostgreSQL and Redis: `make test` starts both, or `.ci/deps run -- cargo test -p streamit-e2e`.
 //! A file of tests starts each of both systems once, since starting a cluster takes seconds. No process outlives the
@@ -41,6 +41,7 @@ mod people;
 mod postgres;
 mod process;
 mod programs;
+mod raw;
 mod redis;
 mod room;
 mod seat;
@@ -53,6 +54,7 @@ pub use answer::Answer;
 pub use people::{PASSWORD, Person, fresh_address};
 pub use process::{Ended, Program};
 pub use programs::program;
+pub use raw::{RawFrame, RawSocket};
 pub use room::Room;
 pub use seat::Seat;
 pub use story::Systems;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use streamit_client::{ChatMessage, CloseReason, Connection, Error, Event, PlaybackState, Refusal, Welcome};
+use streamit_client::{
+    ChatMessage, CloseReason, Connection, Error, Event, PlaybackState, Pong, Refusal, Welcome,
+};
 use tokio::time::Instant;
 
 /// A connection that has joined. What is sent must be accepted, and what is waited for must come: else it panics.
@@ -111,14 +113,47 @@ impl Seat {
         .await
     }
 
-    /// What came until the server had looked at all that was sent here before.
+    /// What came until the node had dealt with all that was sent here before.
+    ///
+    /// The mark is a SYNC_CHECK that is far off: the room answers it in its turn, while a PONG overtakes what the room
+    /// still has to say.
     pub async fn quiet(&mut self) -> Vec<Event> {
-        self.line.events_until_pong().await.unwrap_or_else(|error| panic!("{}: {error}", self.who))
+        /// Nine years into the film.
+        const FAR_OFF: f64 = 271_828_182.8;
+        self.line.sender().sync_check(FAR_OFF).await.unwrap();
+        let mut before = Vec::new();
+        self.waits("the answer to a mark", |event| match event {
+            Event::SyncCorrection(told) if told.drift > FAR_OFF / 2.0 => Some(()),
+            other => {
+                before.push(other.clone());
+                None
+            }
+        })
+        .await;
+        before
     }
 
-    /// The types of what came until then.
-    pub async fn kinds(&mut self) -> Vec<String> {
-        self.quiet().await.iter().map(|event| event.kind().to_owned()).collect()
+    /// Sends a PING whose `t0` is this JSON text; its PONG. What comes before is skipped.
+    pub async fn pings(&mut self, t0: &str) -> Pong {
+        self.send_text(&format!(r#"{{"type":"PING","t0":{t0}}}"#)).await;
+        self.waits("the PONG", |event| match event {
+            Event::Pong(pong) if pong.t0 == t0 => Some(pong.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The room's clock, Unix milliseconds.
+    pub async fn clock(&mut self) -> i64 {
+        self.pings("0").await.t1
+    }
+
+    /// Waits until the room's clock shows at least this. What comes meanwhile is skipped.
+    pub async fn waits_until(&mut self, room_ms: i64) {
+        while self.clock().await < room_ms {
+            // Asking at once again would only keep the machine busy.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits for the end of the connection.
