@@ -150,12 +150,6 @@ impl Outbox {
         self.inner.lock().close.is_some()
     }
 
-    /// Whether the connection is being closed without waiting for what waits.
-    #[must_use]
-    pub fn is_closing_now(&self) -> bool {
-        self.inner.lock().close.as_ref().is_some_and(|close| !close.after_queue)
-    }
-
     /// Takes what is to be written now. Whoever calls it has written all that he took before, so that together the
     /// queue and what is on its way stay within [`MAX_BYTES`].
     #[must_use]

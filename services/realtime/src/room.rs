@@ -119,6 +119,7 @@ pub struct Room {
     /// Entries to remove, with the uptime at which that is due.
     leaving: Vec<(u64, EntryKey)>,
     is_leaving: bool,
+    is_pruning: bool,
     /// Something in the roster is to be put back or looked at.
     is_reading_roster: bool,
     is_reentering: bool,
@@ -165,6 +166,7 @@ impl Room {
             is_entering: false,
             leaving: Vec::new(),
             is_leaving: false,
+            is_pruning: false,
             is_reading_roster: false,
             is_reentering: false,
             must_reenter: false,
@@ -199,9 +201,7 @@ impl Room {
             Input::Reborn(incarnation) => self.on_reborn(incarnation),
             Input::Notice(notice) => self.on_notice(notice, now),
             Input::Versions(live, home) => self.on_versions(live, home.as_ref()),
-            Input::Dead(incarnations) => {
-                self.effects.push(Effect::Prune(incarnations, self.roster_version));
-            }
+            Input::Dead(incarnations) => self.on_dead(incarnations),
             Input::Facts(result) => self.on_facts(result, now),
             Input::History(after, before, result) => self.on_history(after, before, result, now),
             Input::Appended(drafts, result) => self.on_appended(drafts, result, now),

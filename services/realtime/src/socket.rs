@@ -90,11 +90,6 @@ impl Writer {
             self.frames.pop_front();
         }
     }
-
-    /// Drops all that is not begun.
-    fn keep_only_begun(&mut self, is_begun: bool) {
-        self.frames.truncate(usize::from(is_begun));
-    }
 }
 
 /// How a conversation ended.
@@ -197,11 +192,15 @@ impl Socket {
                     }
                 }
                 () = self.outbox.wait() => {
-                    // While bytes are stuck only a close that does not wait for them matters.
-                    if begun > 0 && self.outbox.is_closing_now() {
-                        writer.keep_only_begun(true);
+                    // While bytes are stuck only a close matters: whoever does not read is not waited for.
+                    if begun > 0 && self.outbox.is_closing() {
                         let work = self.outbox.take();
                         if let Some(close) = work.close {
+                            if close.after_queue {
+                                writer.frames.extend(work.frames);
+                            } else {
+                                writer.frames.truncate(1); // it may have been begun
+                            }
                             let how = self.gone(&close);
                             return Ok(End::by_us(close, how));
                         }

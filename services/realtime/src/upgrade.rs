@@ -11,7 +11,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use streamit_domain::{ConnectionId, RoomCode, RoomId};
@@ -66,9 +66,8 @@ pub async fn upgrade(State(app): State<App>, Path(code): Path<String>, mut reque
     let node = app.node.clone();
     app.node.background.spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };
-        match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => serve(node, ask, id, parts.io.into_inner(), parts.read_buf).await,
-            Err(_) => tracing::error!("a WebSocket came over something that is not TCP"),
+        if let Some((stream, early)) = take_apart(upgraded) {
+            serve(node, ask, id, stream, early).await;
         }
     });
     Response::builder()
@@ -78,6 +77,16 @@ pub async fn upgrade(State(app): State<App>, Path(code): Path<String>, mut reque
         .header(header::SEC_WEBSOCKET_ACCEPT, accept)
         .body(Body::empty())
         .unwrap_or_else(|_| problem(Code::Internal))
+}
+
+/// The socket below a connection that hyper has upgraded, and what was read of it already.
+fn take_apart(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+        tracing::error!("a WebSocket came over something that is not TCP");
+        return None;
+    };
+    // Copied, because hyper's buffer is large and mostly empty: kept, it would cost every idle connection 16 KiB.
+    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
 }
 
 fn problem(code: Code) -> Response {
@@ -100,11 +109,10 @@ fn query(query: &str) -> (Option<String>, Option<Resume>) {
 }
 
 async fn serve(node: Arc<Node>, ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
-    // Hyper's buffer is large and mostly empty: kept, it would cost every idle connection.
-    let early = Bytes::copy_from_slice(&early);
     let outbox = Arc::new(Outbox::default());
     outbox.heard(node.now().up);
-    let entered = tokio::time::timeout(ADMISSION, enter(&node, ask, id, &outbox)).await;
+    // Boxed, since it is large and soon over, and the rest of this lasts as long as the connection.
+    let entered = tokio::time::timeout(ADMISSION, Box::pin(enter(&node, ask, id, &outbox))).await;
     let admitted = match entered {
         Ok(Ok(admitted)) => admitted,
         Ok(Err(refused)) => {

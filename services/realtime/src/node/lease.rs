@@ -62,9 +62,11 @@ impl Watch {
                 self.dead.entry(*incarnation).or_insert(now);
             }
         }
-        self.seen.retain(|known, _| beats.iter().any(|(incarnation, _)| incarnation == known));
-        self.dead.retain(|_, since| now - *since < REMEMBER);
-        self.dead.keys().copied().collect()
+        let known: HashSet<Incarnation> = beats.iter().map(|(incarnation, _)| *incarnation).collect();
+        self.seen.retain(|incarnation, _| known.contains(incarnation));
+        self.dead.retain(|incarnation, _| known.contains(incarnation));
+        let lately = self.dead.iter().filter(|(_, since)| now - **since < REMEMBER);
+        lately.map(|(incarnation, _)| *incarnation).collect()
     }
 }
 
@@ -126,6 +128,16 @@ mod tests {
         }
         assert_eq!(look(None, &mut watch, start + BEAT * 7), HashSet::from([other]));
         assert!(look(Some(beat + 1), &mut watch, start + BEAT * 8).is_empty(), "it lives after all");
+    }
+
+    #[test]
+    fn a_dead_node_is_told_of_for_a_while_and_then_left_alone() {
+        let (own, other) = (id(1), id(2));
+        let mut watch = Watch::default();
+        let start = Instant::now();
+        let dead = |watch: &mut Watch, i| !watch.look(&[(other, None)], own, start + BEAT * i).is_empty();
+        let told = (0..200).filter(|i| dead(&mut watch, *i)).count();
+        assert_eq!(told, 60);
     }
 
     #[test]

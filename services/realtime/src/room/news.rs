@@ -203,6 +203,7 @@ impl Room {
                 let (host, host_id) = (self.facts.host_name.to_string(), self.facts.host);
                 self.tell(&Frame::HostChanged { host: &host, host_id });
                 self.tell_participants();
+                self.look_for_new_host();
             }
             Change::Role(_) => self.list_due = true,
             Change::Settings => {

@@ -5,6 +5,7 @@
 //! difference is what members are told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use streamit_bus::{Entry, EntryKey, Error, Present, Roster, RosterChange};
 use streamit_domain::playback::Command;
@@ -59,7 +60,15 @@ impl Room {
         }
     }
 
+    pub(super) fn on_dead(&mut self, incarnations: Arc<[Incarnation]>) {
+        if !self.is_pruning {
+            self.is_pruning = true;
+            self.effects.push(Effect::Prune(incarnations, self.roster_version));
+        }
+    }
+
     pub(super) fn on_pruned(&mut self, result: Result<RosterChange, Error>, now: Now) {
+        self.is_pruning = false;
         if let Ok(change) = result {
             self.after_removal(&change, now);
         }
@@ -202,6 +211,16 @@ impl Room {
             let grace_seconds = self.facts.settings.host_grace_seconds;
             self.tell(&Frame::HostDisconnected { grace_seconds });
         }
+    }
+
+    /// Somebody became host who may not be here: then nobody will ever see him go, so he is away from now on.
+    pub(super) fn look_for_new_host(&mut self) {
+        let is_here = self.users.contains_key(&self.facts.host);
+        if !is_here && self.facts.host_deadline.is_none() {
+            self.report_host(false, self.roster_version);
+        }
+        self.is_host_away = is_here && self.is_host_away;
+        self.look_for_host(true);
     }
 
     /// Tells the api; it keeps the deadline.

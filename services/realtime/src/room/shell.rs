@@ -31,6 +31,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// When to come back if a room can't be opened now, in milliseconds.
 const CLOSED_RETRY_MS: u64 = 1_500;
 
+/// When to come back if the room has just been forgotten, in milliseconds.
+const REOPEN_RETRY_MS: u64 = 100;
+
 enum Answer {
     Input(Box<Input>),
     Subscribed(Option<Subscription>),
@@ -44,11 +47,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         Ok(opened) => opened,
         Err(Away) => {
             node.rooms.retire(id, &mut inbox);
-            while let Ok(input) = inbox.try_recv() {
-                if let Input::Join(joiner) = input {
-                    joiner.outbox.close(Close::retry(Code::TryAgain.close(), CLOSED_RETRY_MS));
-                }
-            }
+            turn_away(&mut inbox, Code::TryAgain.close(), CLOSED_RETRY_MS);
             return;
         }
     };
@@ -102,11 +101,15 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         }
     }
     node.rooms.retire(id, &mut inbox);
-    // Whoever came in this very moment finds the room opened anew.
+    // Whoever came in this very moment comes again, and finds the room opened anew.
+    turn_away(&mut inbox, streamit_wire::code::close::LOST_PLACE, REOPEN_RETRY_MS);
+}
+
+/// Sends away whoever still wants in.
+fn turn_away(inbox: &mut mpsc::Receiver<Input>, code: u16, retry_in_ms: u64) {
     while let Ok(input) = inbox.try_recv() {
         if let Input::Join(joiner) = input {
-            let node = node.clone();
-            tokio::spawn(async move { node.join(id, joiner).await });
+            joiner.outbox.close(Close::retry(code, retry_in_ms));
         }
     }
 }

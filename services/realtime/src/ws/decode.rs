@@ -40,6 +40,9 @@ pub struct Decoder {
     fragments: Vec<u8>,
     /// Whether the fragments are text; `None` outside a fragmented message.
     fragmented: Option<bool>,
+    /// Bytes still to come of a message that was too big: they are passed over, so that the answer to a close can be
+    /// read behind them.
+    skip: u64,
 }
 
 struct Header {
@@ -57,6 +60,9 @@ impl Decoder {
     /// # Errors
     /// When the stream can't be read on; messages before the fault have been given.
     pub fn feed(&mut self, input: &[u8], mut each: impl FnMut(Message) -> bool) -> Result<(), Error> {
+        let over = usize::try_from(self.skip).unwrap_or(usize::MAX).min(input.len());
+        self.skip -= over as u64;
+        let input = &input[over..];
         let joined;
         let mut rest = if self.partial.is_empty() {
             input
@@ -83,7 +89,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn header(&self, bytes: &[u8]) -> Result<Option<Header>, Error> {
+    fn header(&mut self, bytes: &[u8]) -> Result<Option<Header>, Error> {
         let &[first, second, ..] = bytes else { return Ok(None) };
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0F);
         // No extension was negotiated, so reserved bits must be 0 (5.2), and clients must mask (5.1).
@@ -105,6 +111,11 @@ impl Decoder {
         }
         let Some(length) = length else { return Ok(None) };
         if length > (MAX_MESSAGE - self.fragments.len()) as u64 && opcode < 0x8 {
+            self.fragments = Vec::new();
+            let whole = length.saturating_add(2 + extended as u64 + 4);
+            self.skip = whole.saturating_sub(bytes.len() as u64);
+            let behind = usize::try_from(whole).unwrap_or(usize::MAX).min(bytes.len());
+            self.partial = bytes[behind..].to_vec();
             return Err(Error::TooBig);
         }
         let start = 2 + extended;
@@ -217,6 +228,23 @@ mod tests {
         assert!(decode(&[&frame(0x81, &vec![b'a'; MAX_MESSAGE])]).is_ok());
         let parts = [frame(0x01, &vec![b'a'; MAX_MESSAGE]), frame(0x80, b"b")];
         assert_eq!(decode(&[&parts.concat()]), Err(Error::TooBig));
+    }
+
+    #[test]
+    fn behind_a_message_that_was_too_big_the_stream_goes_on() {
+        let mut bytes = frame(0x81, &vec![b'a'; MAX_MESSAGE + 1]);
+        bytes.extend(frame(0x88, &1009u16.to_be_bytes()));
+        for size in [7, 1_000, bytes.len()] {
+            let (mut decoder, mut out, mut errors) = (Decoder::default(), Vec::new(), 0);
+            for chunk in bytes.chunks(size).chain([&[][..]]) {
+                let fed = decoder.feed(chunk, |message| {
+                    out.push(message);
+                    true
+                });
+                errors += usize::from(fed.is_err());
+            }
+            assert_eq!((errors, out.as_slice()), (1, &[Message::Close(1009)][..]), "{size}");
+        }
     }
 
     #[test]
