@@ -6,9 +6,11 @@
 mod config;
 mod program;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 use streamit_api::admin::{self, Account};
-use streamit_telemetry::{SystemClock, SystemEntropy, healthcheck, init, shutdown};
+use streamit_telemetry::{SystemClock, SystemEntropy, ended, healthcheck, init, shutdown};
 
 use config::{Config, DataDir, Listen};
 
@@ -40,11 +42,14 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    ended(run(Cli::parse()).await)
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
     let logs = init("streamit")?;
     let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
-        Command::Serve(config) => program::serve(*config, &shutdown::signal()?).await,
+        Command::Serve(config) => Box::pin(program::serve(*config, &shutdown::signal()?)).await,
         Command::Migrate(data) => migrate(&data).await,
         Command::Createsuperuser { data, account } => createsuperuser(&data, account).await,
         Command::Healthcheck(Listen { listen }) => healthcheck(listen).await,

@@ -2,12 +2,14 @@
 //! given, logs and traces, its health, and how it is told to stop.
 //!
 //! A program starts with [`init`], hands a [`SharedClock`] and a [`SharedEntropy`] to its parts, fills a
-//! [`Health`] while they come up, serves until [`shutdown::signal`] says stop, and lets the [`Guard`] flush.
+//! [`Health`] while they come up, serves until [`shutdown::signal`] says stop, lets the [`Guard`] flush,
+//! and says by [`ended`] how it went.
 //! No part reads a clock or makes an id by itself (`clippy.toml` holds everybody to that).
 //!
 //! This crate must not know the domain.
 
 mod clock;
+mod ended;
 mod entropy;
 mod health;
 mod healthcheck;
@@ -15,6 +17,7 @@ mod logs;
 pub mod shutdown;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
+pub use ended::ended;
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
 pub use health::{Check, Health};
 pub use healthcheck::healthcheck;
