@@ -46,10 +46,23 @@ impl Systems {
     }
 }
 
-/// A failure comes with what the programs logged meanwhile.
 async fn run(shared: &'static Shared, plan: Plan, story: impl AsyncFnOnce(&System)) {
     let started = shared.get_or_init(|| plan.try_start()).await;
-    let system = started.as_ref().unwrap_or_else(|why| panic!("{why}"));
+    tell(started.as_ref().unwrap_or_else(|why| panic!("{why}")), story).await;
+}
+
+impl Plan {
+    /// Runs a story on a system of its own, for stories that break it.
+    ///
+    /// # Panics
+    /// When the story does, or the system can't be started.
+    pub async fn run(self, story: impl AsyncFnOnce(&System)) {
+        tell(&self.start().await, story).await;
+    }
+}
+
+/// A failure comes with what the programs logged meanwhile.
+async fn tell(system: &System, story: impl AsyncFnOnce(&System)) {
     let marks = system.marks();
     let told = AssertUnwindSafe(tokio::time::timeout(LIMIT, story(system))).catch_unwind().await;
     match told {

@@ -95,7 +95,10 @@ impl Plan {
 
     async fn start_standalone(self, home: TempDir) -> Result<System, String> {
         let data = home.path().join("data").display().to_string();
-        let env = self.env("STREAMIT_LISTEN", "127.0.0.1:0").env("STREAMIT_DATA_DIR", &data);
+        // What the plan says comes last, and so wins.
+        let defaults = Self { engine: self.engine, env: Vec::new() };
+        let mut env = defaults.env("STREAMIT_LISTEN", "127.0.0.1:0").env("STREAMIT_DATA_DIR", &data);
+        env.env.extend(self.env);
         let started = Program::start::<&str>("streamit", &program("streamit"), &[], &env.env, home.path());
         let address = started.printed("listening http://").await?;
         let served = Served { address, process: started };
