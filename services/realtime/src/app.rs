@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
-use http::StatusCode;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use http::{HeaderValue, StatusCode, header};
 use streamit_edge::{Origins, Proxies};
+use streamit_wire::Code;
 
 use crate::node::Node;
 use crate::upgrade::upgrade;
@@ -25,11 +28,16 @@ pub struct App {
 impl App {
     /// The WebSocket's routes. The trailing slash is canonical; without it the same handler answers.
     pub fn sockets(&self) -> Router {
+        let only_get = || -> MethodRouter<Self> {
+            get(upgrade)
+                .fallback(|| async { ([(header::ALLOW, "GET, HEAD")], problem(Code::MethodNotAllowed)) })
+        };
         Router::new()
-            .route("/ws/room/{code}/", get(upgrade))
-            .route("/ws/room/{code}", get(upgrade))
-            .route("/ws/v1/room/{code}/", get(upgrade))
-            .route("/ws/v1/room/{code}", get(upgrade))
+            .route("/ws/room/{code}/", only_get())
+            .route("/ws/room/{code}", only_get())
+            .route("/ws/v1/room/{code}/", only_get())
+            .route("/ws/v1/room/{code}", only_get())
+            .route_layer(from_fn_with_state(self.clone(), observe))
             .with_state(self.clone())
     }
 
@@ -39,8 +47,36 @@ impl App {
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
             .with_state(self.clone());
-        self.sockets().merge(health).fallback(|| async { StatusCode::NOT_FOUND })
+        self.sockets().merge(health).fallback(|| async { problem(Code::NotFound) })
     }
+}
+
+/// An answer in the contract's form for errors.
+pub(crate) fn problem(code: Code) -> Response {
+    let body = format!(r#"{{"error":"{}","code":"{code}"}}"#, code.sentence());
+    (code.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Gives a request its id and its line in the log. The line holds the route, not the path or the query: those hold the
+/// room's code and the token.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let start = app.node.uptime();
+    let id = app.node.fresh_id();
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    tracing::info!(
+        "request.id" = id,
+        "http.method" = method.as_str(),
+        "http.route" = matched.as_ref().map_or("-", MatchedPath::as_str),
+        "http.status" = response.status().as_u16(),
+        duration_ms = (app.node.uptime() - start).as_secs_f64() * 1e3,
+        "served"
+    );
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
 }
 
 /// New connections are welcome. Nothing that all nodes share is asked: its loss would take all of them away.

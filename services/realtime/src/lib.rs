@@ -37,6 +37,10 @@ use authority::Authority;
 use config::{Config, Drain, Public};
 use node::{Node, Parts, lease, repair};
 
+/// How often the api's public keys are read.
+const KEYS: Duration = Duration::from_secs(60);
+/// When they are read again if the api is away.
+const KEYS_AGAIN: Duration = Duration::from_millis(500);
 /// How long flushing what is written behind may take at the end.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -90,11 +94,18 @@ impl Realtime {
     pub async fn background(&self, stop: CancellationToken) {
         let node = &self.app.node;
         let keys = async {
-            // So that the first clients need not wait; an unknown key is asked for at any time.
-            while node.keys.refresh(&node.api).await.is_err() && !stop.is_cancelled() {
-                tokio::time::sleep(Duration::from_millis(500)).await;
+            // So that the first clients need not wait, and a key that was withdrawn is not believed for long; an unknown
+            // key is asked for at any time.
+            loop {
+                let pause = match node.keys.refresh(&node.api).await {
+                    Ok(()) => {
+                        node.health.check("keys").set(true);
+                        KEYS
+                    }
+                    Err(()) => KEYS_AGAIN,
+                };
+                tokio::time::sleep(pause).await;
             }
-            node.health.check("keys").set(true);
         };
         let keys = async {
             tokio::select! {
@@ -140,44 +151,51 @@ pub fn channels(config: &Config) -> anyhow::Result<Vec<(String, Channel)>> {
         .collect()
 }
 
-/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short.
+/// Connects to what a node of a cluster needs. A Redis or an api that is away is waited for while serving.
 ///
 /// # Errors
 /// When the configuration is wrong.
-pub async fn run(
-    config: Config,
-    listener: TcpListener,
+pub async fn connect(
+    config: &Config,
     clock: SharedClock,
     entropy: SharedEntropy,
-    shutdown: CancellationToken,
-    hurry: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Realtime> {
     config.check()?;
-    let stop = CancellationToken::new();
-    let api = Authority::new(channels(&config)?, config.grpc_token(), clock.clone())?;
+    let api = Authority::new(channels(config)?, config.grpc_token(), clock.clone())?;
     let bus = RedisRooms::connect(
         config.redis_url()?,
         RedisOptions::default(),
         clock.clone(),
         entropy.clone(),
-        stop.clone(),
+        // The last words of a stop still need it; it ends with the node.
+        CancellationToken::new(),
     )
     .await
     .context("REDIS_URL (--redis-url) can't be used")?;
     let name = config.node_id.clone().unwrap_or_else(|| format!("realtime-{:08x}", entropy.u32()));
-    let realtime = Realtime::new(&config.public, name.clone(), api, Arc::new(bus), clock, entropy);
+    Ok(Realtime::new(&config.public, name, api, Arc::new(bus), clock, entropy))
+}
 
+/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short.
+pub async fn run(
+    realtime: Realtime,
+    listener: TcpListener,
+    drain: Drain,
+    shutdown: CancellationToken,
+    hurry: CancellationToken,
+) {
+    let stop = CancellationToken::new();
     let behind = CancellationToken::new();
     let background = tokio::spawn({
         let (realtime, behind) = (realtime.clone(), behind.clone());
         async move { realtime.background(behind).await }
     });
     let serving = tokio::spawn(streamit_edge::serve(listener, realtime.http(), stop.clone()));
-    tracing::info!(node.name = name, "ready to serve");
+    tracing::info!(node.name = realtime.node().name, "serving");
 
     shutdown.cancelled().await;
     tokio::select! {
-        () = realtime.drain(config.drain()) => {}
+        () = realtime.drain(drain) => {}
         () = hurry.cancelled() => tracing::warn!("told again to stop: leaving now"),
     }
     behind.cancel();
@@ -186,5 +204,4 @@ pub async fn run(
     }
     stop.cancel();
     let _ = tokio::time::timeout(FLUSH, serving).await; // what is still open is given up
-    Ok(())
 }

@@ -1,10 +1,12 @@
 //! `streamit-realtime`: one node of a cluster.
 
-#![expect(clippy::print_stdout, reason = "tells on one line where it listens")]
+use std::io::Write;
+use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use streamit_realtime::config::Config;
-use streamit_telemetry::{SystemClock, SystemEntropy, healthcheck, init, shutdown};
+use streamit_telemetry::{SystemClock, SystemEntropy, ended, healthcheck, init, shutdown};
 use tokio::net::TcpListener;
 
 /// Holds the WebSockets of StreamIt. Any number of nodes serve the same rooms.
@@ -19,34 +21,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves (the default).
+    /// Serves until it is told to stop. What is done when no command is named.
     Serve,
-    /// Asks a running node on the configured address whether it lives; fails if not.
+    /// Asks a running node on the configured address whether it lives.
     Healthcheck,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let Cli { command, config } = Cli::parse();
-    match command.unwrap_or(Command::Serve) {
+    ended(match command.unwrap_or(Command::Serve) {
         Command::Healthcheck => healthcheck(config.listen).await,
-        Command::Serve => {
-            config.check()?;
-            let guard = init("streamit-realtime")?;
-            let stop = shutdown::signal()?;
-            let listener = TcpListener::bind(config.listen).await?;
-            println!("listening http://{}", listener.local_addr()?);
-            let served = streamit_realtime::run(
-                config,
-                listener,
-                SystemClock::shared(),
-                SystemEntropy::shared(),
-                stop.first,
-                stop.second,
-            )
-            .await;
-            drop(guard);
-            served
-        }
-    }
+        Command::Serve => serve(&config).await,
+    })
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    config.check()?;
+    let logs = init("streamit-realtime")?;
+    let stop = shutdown::signal()?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("STREAMIT_LISTEN (--listen): {} can't be listened on", config.listen))?;
+    let address = listener.local_addr()?;
+    let realtime = streamit_realtime::connect(config, SystemClock::shared(), SystemEntropy::shared()).await?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening http://{address}")?;
+    out.flush()?;
+    drop(out);
+    streamit_realtime::run(realtime, listener, config.drain(), stop.first, stop.second).await;
+    logs.shutdown();
+    Ok(())
 }

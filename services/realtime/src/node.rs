@@ -142,6 +142,12 @@ impl Node {
         format!("~n{}", self.entropy.uuid_v4().simple())
     }
 
+    /// An id for a request.
+    #[must_use]
+    pub fn fresh_id(&self) -> String {
+        self.entropy.uuid_v4().to_string()
+    }
+
     /// A random number below `end`, for spreading things out.
     #[must_use]
     pub fn random_below(&self, end: u64) -> u64 {

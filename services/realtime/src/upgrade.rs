@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -21,7 +21,7 @@ use streamit_wire::{Code, v1};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::app::App;
+use crate::app::{App, problem};
 use crate::node::Node;
 use crate::node::connections::{FromAddress, OfUser};
 use crate::outbox::{Close, Outbox};
@@ -85,13 +85,11 @@ fn take_apart(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
         tracing::error!("a WebSocket came over something that is not TCP");
         return None;
     };
+    // Registered anew, because the runtime remembers the task that waited for the socket last: as long as it does, that
+    // task's 2 KiB stay, although it has ended.
+    let stream = parts.io.into_inner().into_std().and_then(TcpStream::from_std).ok()?;
     // Copied, because hyper's buffer is large and mostly empty: kept, it would cost every idle connection 16 KiB.
-    Some((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf)))
-}
-
-fn problem(code: Code) -> Response {
-    let body = format!(r#"{{"error":"{}","code":"{code}"}}"#, code.sentence());
-    (code.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    Some((stream, Bytes::copy_from_slice(&parts.read_buf)))
 }
 
 /// Reads `token`, `since` and `epoch`. What can't be read counts as malformed, never as missing.
