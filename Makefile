@@ -21,8 +21,9 @@ lint: ## clippy and the rules on who may know whom; warnings are errors
 fmt: ## format the code
 	cargo fmt --all
 
-doc: ## build the documentation of the crates; a broken link is an error
+doc: ## build the documentation of the crates, and hold the papers to the code; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	.ci/papers
 
 ci: ## everything that CI runs: format, lint, licences, documentation, tests
 	cargo fmt --all --check

@@ -11,7 +11,8 @@ fn paper(name: &str) -> String {
 
 /// The rows of a table that a paper lacks, ready to be put there.
 fn lacks(paper: &str, rows: impl IntoIterator<Item = String>) -> String {
-    let missing: Vec<String> = rows.into_iter().filter(|row| !paper.lines().any(|line| line == row)).collect();
+    let missing: Vec<String> =
+        rows.into_iter().filter(|row| !paper.lines().any(|line| line == row)).collect();
     missing.join("\n")
 }
 
@@ -38,6 +39,9 @@ fn every_close_code_is_explained() {
     let refusals = Code::ALL.iter().map(|code| code.close()).filter(|close| *close != 0);
     for close in constants.chain(refusals) {
         let row = format!("| {close} |");
-        assert!(protocol.lines().any(|line| line.starts_with(&row)), "docs/protocol.md does not explain {close}");
+        assert!(
+            protocol.lines().any(|line| line.starts_with(&row)),
+            "docs/protocol.md does not explain {close}"
+        );
     }
 }
