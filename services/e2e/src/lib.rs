@@ -52,6 +52,7 @@ use std::time::Duration;
 
 pub use answer::Answer;
 pub use people::{PASSWORD, Person, fresh_address};
+pub use postgres::database;
 pub use process::{Ended, Program};
 pub use programs::program;
 pub use raw::{RawFrame, RawSocket};

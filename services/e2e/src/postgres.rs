@@ -8,8 +8,11 @@ use url::Url;
 /// Databases of tests that ended longer ago than this are dropped, in seconds.
 const OLD: i64 = 3600;
 
-/// Makes an empty database; its URL. Earlier tests' databases go, when nobody is connected to them any more.
-pub(crate) async fn database() -> Result<String, String> {
+/// Makes an empty database on the PostgreSQL that `STREAMIT_TEST_POSTGRES` names; its URL. Earlier tests' databases go, when nobody is connected to them any more.
+///
+/// # Errors
+/// When there is none, or it can't be used.
+pub async fn database() -> Result<String, String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let server = std::env::var("STREAMIT_TEST_POSTGRES")
         .map_err(|_| "STREAMIT_TEST_POSTGRES must name a PostgreSQL; `make test` starts one and sets it")?;

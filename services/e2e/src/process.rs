@@ -42,6 +42,35 @@ impl Program {
         env: &[(String, String)],
         directory: &Path,
     ) -> Self {
+        Self::spawn(name, binary, args, env, directory, Stdio::null())
+    }
+
+    /// Runs `binary` to its end, with this on its standard input.
+    ///
+    /// # Panics
+    /// When it can't be started or does not end.
+    pub async fn run<S: AsRef<OsStr>>(
+        binary: &Path,
+        args: &[S],
+        env: &[(String, String)],
+        directory: &Path,
+        input: &str,
+    ) -> Ended {
+        let name = binary.file_name().unwrap_or_default().to_string_lossy();
+        let path = directory.join(format!("{name}.stdin"));
+        fs::write(&path, input).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let input = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Self::spawn(&name, binary, args, env, directory, input.into()).ended().await
+    }
+
+    fn spawn<S: AsRef<OsStr>>(
+        name: &str,
+        binary: &Path,
+        args: &[S],
+        env: &[(String, String)],
+        directory: &Path,
+        stdin: Stdio,
+    ) -> Self {
         let (stdout, stderr) =
             (directory.join(format!("{name}.stdout")), directory.join(format!("{name}.stderr")));
         let file =
@@ -54,7 +83,7 @@ impl Program {
             .envs(inherited)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .current_dir(directory)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(file(&stdout))
             .stderr(file(&stderr))
             // Ctrl-C is for the tests; the guard ends this one.
