@@ -69,7 +69,7 @@ pub struct Outbox {
 struct Inner {
     /// The join frames: outside the budget, always first.
     join: VecDeque<Bytes>,
-    /// Whether join frames were put in and are not all taken.
+    /// Whether the room waits to hear that what is here has been written.
     joining: bool,
     queue: VecDeque<(Bytes, Kind)>,
     /// Of the queue and of what was taken from it but is not written yet.
@@ -86,7 +86,7 @@ struct Inner {
 pub struct Work {
     /// Frames to write, in order.
     pub frames: Vec<Bytes>,
-    /// With the last of these frames the join frames are out.
+    /// With the last of these frames all that the room waits for is out.
     pub joined: bool,
     /// Close after writing them.
     pub close: Option<Close>,
@@ -123,6 +123,21 @@ impl Outbox {
             inner.clear();
             inner.close = Some(Close { after_queue: false, ..Close::retry(close::TOO_SLOW, 1_000) });
         }
+        drop(inner);
+        self.wake.notify_one();
+        fits
+    }
+
+    /// Puts a chat frame at the end if there is room for it and for as much again of everything else; `false` when there
+    /// is not. Then [`Work::joined`] tells when what waits has been taken, and the room gives the rest from its tail.
+    pub fn push_chat(&self, frame: Bytes) -> bool {
+        let mut inner = self.inner.lock();
+        let fits = inner.queue.len() < MAX_FRAMES / 2 && inner.bytes + frame.len() <= MAX_BYTES / 2;
+        if inner.close.is_none() && fits {
+            inner.bytes += frame.len();
+            inner.queue.push_back((frame, Kind::Other));
+        }
+        inner.joining |= !fits;
         drop(inner);
         self.wake.notify_one();
         fits
@@ -277,6 +292,18 @@ mod tests {
         let work = outbox.take();
         assert!(work.joined);
         assert_eq!(work.frames.iter().map(Bytes::len).collect::<Vec<_>>(), [MAX_BYTES * 2, 3, 1]);
+        assert!(!outbox.take().joined);
+    }
+
+    #[test]
+    fn chat_leaves_room_for_the_rest_and_is_told_when_it_may_go_on() {
+        let outbox = Outbox::default();
+        let fit = (0..200).filter(|_| outbox.push_chat(frame(1))).count();
+        assert_eq!(fit, MAX_FRAMES / 2);
+        assert!(outbox.push(frame(1), Kind::Other));
+        let work = outbox.take();
+        assert!(work.joined && work.close.is_none());
+        assert!(outbox.push_chat(frame(1)));
         assert!(!outbox.take().joined);
     }
 

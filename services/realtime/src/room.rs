@@ -25,7 +25,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use streamit_bus::{Entry, EntryKey, Present};
 use streamit_domain::rate::{ChatPacer, Gcra, Rate};
 use streamit_domain::room::Facts;
@@ -53,6 +53,8 @@ pub const GRACE_MS: u64 = 3_000;
 const PING_MS: u64 = 25_000;
 /// After how much silence a connection is given up, in milliseconds.
 const SILENT_MS: u64 = 60_000;
+/// How long a member may take nothing of what it is given to catch up, in milliseconds.
+const STUCK_MS: u64 = 20_000;
 /// How often heartbeats are looked at, in milliseconds.
 const HEARTBEAT_MS: u64 = 5_000;
 /// For how long the pace of a user is remembered, in milliseconds. Longer than any pause.
@@ -191,7 +193,7 @@ impl Room {
         match input {
             Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result) => self.on_entered(joiners, result, now),
-            Input::Flushed(connection) => self.on_flushed(connection),
+            Input::Flushed(connection) => self.on_flushed(connection, now),
             Input::Frame(connection, frame) => self.on_frame(connection, frame, now),
             Input::Gone(connection, how) => self.on_gone(connection, how, now),
             Input::Left(keys, result) => self.on_left(keys, result, now),
@@ -275,6 +277,17 @@ impl Room {
     /// Sends one frame to every member, encoded once.
     fn tell(&self, frame: &server::Frame<'_>) {
         self.members.tell(&ws::text(&frame.to_json()), Kind::Other);
+    }
+
+    /// Sends several frames to every member in one piece: a crowd that comes at once fills nobody's queue.
+    fn tell_all<'a>(&self, frames: impl Iterator<Item = server::Frame<'a>>) {
+        let mut all = BytesMut::new();
+        for frame in frames {
+            all.extend_from_slice(&ws::text(&frame.to_json()));
+        }
+        if !all.is_empty() {
+            self.members.tell(&all.freeze(), Kind::Other);
+        }
     }
 
     fn tell_one(&self, connection: ConnectionId, frame: &server::Frame<'_>) {

@@ -24,7 +24,9 @@ const MAX_ASKS: u8 = 3;
 /// How many enter with one call.
 const MAX_BATCH: usize = 256;
 /// Chat frames given at once to a member who is catching up.
-const CATCH_UP: usize = 50;
+const CATCH_UP: usize = 64;
+/// And bytes.
+const CATCH_UP_BYTES: usize = 32 * 1024;
 /// How many who wait for the host he is told of when he comes in; the rest he finds in the list of participants.
 const MAX_REQUESTS: usize = 32;
 /// When to come back if the room is being read anew, in milliseconds.
@@ -183,15 +185,16 @@ impl Room {
     }
 
     /// The frames given outside the budget are written: gives the next ones, or lets the member live.
-    pub(super) fn on_flushed(&mut self, connection: ConnectionId) {
+    pub(super) fn on_flushed(&mut self, connection: ConnectionId, now: Now) {
         let head = self.tail.head();
         let Some(member) = self.members.get_mut(connection) else { return };
         let Stage::CatchingUp(next) = member.stage else { return };
+        member.waiting_since = now.up;
         if next > head {
             member.stage = Stage::Live;
             return;
         }
-        match self.tail.frames(next, CATCH_UP) {
+        match self.tail.frames(next, CATCH_UP, CATCH_UP_BYTES) {
             Some(frames) => {
                 member.stage = Stage::CatchingUp(next + frames.len() as u64);
                 member.outbox.join(frames);

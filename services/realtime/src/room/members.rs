@@ -7,7 +7,7 @@ use bytes::Bytes;
 use streamit_domain::{ConnectionId, UserId};
 use streamit_wire::code::close;
 
-use super::{PING_MS, SILENT_MS};
+use super::{PING_MS, SILENT_MS, STUCK_MS};
 use crate::outbox::{Close, Kind, Outbox};
 use crate::ws;
 
@@ -31,6 +31,8 @@ pub(super) struct Member {
     pub(super) stage: Stage,
     pub(super) outbox: Arc<Outbox>,
     pinged: u64,
+    /// Since when, in uptime, it has not taken what it was given while catching up.
+    pub(super) waiting_since: u64,
 }
 
 impl Member {
@@ -43,6 +45,7 @@ impl Member {
             stage: Stage::CatchingUp(next_seq),
             outbox: joiner.outbox.clone(),
             pinged: up,
+            waiting_since: up,
         }
     }
 }
@@ -96,10 +99,14 @@ impl Members {
         }
     }
 
-    /// Chat, to those who have caught up; the others get it from the tail.
-    pub(super) fn tell_live(&self, frame: &Bytes) {
-        for member in self.all.iter().filter(|member| member.stage == Stage::Live) {
-            member.outbox.push(frame.clone(), Kind::Other);
+    /// Chat, to those who have caught up; the others get it from the tail. Whose queue has no room for it now (a burst
+    /// comes faster than anybody is scheduled) gets it from the tail too.
+    pub(super) fn tell_live(&mut self, frame: &Bytes, seq: u64, up: u64) {
+        for member in self.all.iter_mut().filter(|member| member.stage == Stage::Live) {
+            if !member.outbox.push_chat(frame.clone()) {
+                member.stage = Stage::CatchingUp(seq);
+                member.waiting_since = up;
+            }
         }
     }
 
@@ -109,6 +116,9 @@ impl Members {
             if up.saturating_sub(member.outbox.last_heard()) >= SILENT_MS {
                 // Nobody reads there: what waits would only keep the close from being sent.
                 let close = Close::retry(close::SILENT, 1_000);
+                member.outbox.close(Close { after_queue: false, ..close });
+            } else if member.stage != Stage::Live && up.saturating_sub(member.waiting_since) >= STUCK_MS {
+                let close = Close::retry(close::TOO_SLOW, 1_000);
                 member.outbox.close(Close { after_queue: false, ..close });
             } else if up.saturating_sub(member.pinged) >= PING_MS {
                 member.pinged = up;

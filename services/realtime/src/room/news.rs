@@ -84,8 +84,8 @@ impl Room {
 
     /// Takes in stored messages and shows what follows on the last one.
     pub(super) fn show(&mut self, messages: impl IntoIterator<Item = v1::ChatMessage>, now: Now) {
-        for frame in self.tail.offer(messages) {
-            self.members.tell_live(&frame);
+        for (seq, frame) in self.tail.offer(messages) {
+            self.members.tell_live(&frame, seq, now.up);
         }
         if self.tail.gap().is_none() {
             self.gap_due = None;

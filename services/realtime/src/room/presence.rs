@@ -178,16 +178,13 @@ impl Room {
         let is_change = !came.is_empty() || !went.is_empty();
         self.is_count_due |= is_change && !one_by_one;
         if one_by_one {
-            for (user_id, present) in &went {
-                self.tell(&Frame::UserLeft { user: &present.name, user_id: *user_id });
-            }
+            let left =
+                went.iter().map(|(user, present)| Frame::UserLeft { user: &present.name, user_id: *user });
+            let new = came.iter().filter(|(user, _)| !self.users.contains_key(user));
+            let joined = new.map(|(user, present)| Frame::UserJoined { user: &present.name, user_id: *user });
+            self.tell_all(left.chain(joined));
         }
-        for (user_id, present) in came {
-            if one_by_one && !self.users.contains_key(&user_id) {
-                self.tell(&Frame::UserJoined { user: &present.name, user_id });
-            }
-            self.users.insert(user_id, present);
-        }
+        self.users.extend(came);
         self.look_for_host(was_host_here);
         if self.is_count_due && self.count_told + super::COUNT_MS <= now.up {
             self.tell_count(now);

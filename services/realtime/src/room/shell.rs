@@ -26,6 +26,8 @@ use crate::outbox::Close;
 
 /// Inputs that may wait for one room. Senders beyond it wait.
 pub const WAITING: usize = 1_024;
+/// After so many inputs in a row others come to work.
+const TURNS: u64 = 8;
 /// How long a room without members is kept, for those who come right back.
 const LINGER: Duration = Duration::from_secs(10);
 /// When to come back if a room can't be opened now, in milliseconds.
@@ -54,6 +56,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
     let mut answers = Answers::new();
     let mut is_subscribing = false;
     let mut idle_since: Option<Instant> = None;
+    let mut turns: u64 = 0;
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         let mut wake = node.instant(room.next_deadline());
@@ -91,6 +94,11 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         }
         for effect in room.on(input, node.now()) {
             perform(&node, id, effect, &answers);
+        }
+        turns += 1;
+        if turns.is_multiple_of(TURNS) {
+            // So that members' tasks come to write: in a burst the room would otherwise fill queues that nobody empties.
+            tokio::task::yield_now().await;
         }
         if !room.is_idle() {
             idle_since = None;

@@ -81,8 +81,8 @@ impl Tail {
         self.entries.front().map_or(self.head + 1, |entry| entry.seq)
     }
 
-    /// Takes in messages and returns the frames that are to be shown now, in order.
-    pub fn offer(&mut self, messages: impl IntoIterator<Item = v1::ChatMessage>) -> Vec<Bytes> {
+    /// Takes in messages and returns the frames that are to be shown now, in order, each with its seq.
+    pub fn offer(&mut self, messages: impl IntoIterator<Item = v1::ChatMessage>) -> Vec<(u64, Bytes)> {
         let mut shown = Vec::new();
         for message in messages {
             if message.seq > self.head && self.held.len() < MAX_HELD {
@@ -91,7 +91,7 @@ impl Tail {
             while let Some(next) = self.held.remove(&(self.head + 1)) {
                 self.head = next.seq;
                 self.append(&next);
-                shown.extend(self.entries.back().map(|entry| entry.frame.clone()));
+                shown.extend(self.entries.back().map(|entry| (entry.seq, entry.frame.clone())));
             }
         }
         if !shown.is_empty() {
@@ -192,10 +192,19 @@ impl Tail {
         frame
     }
 
-    /// At most `most` frames from `seq` on; `None` when the first of them is no longer here.
+    /// Frames from `seq` on, at most `most` and, but for the first, within `bytes`; `None` when the first of them is no
+    /// longer here.
     #[must_use]
-    pub fn frames(&self, seq: u64, most: usize) -> Option<Vec<Bytes>> {
-        (seq >= self.first()).then(|| self.from(seq).take(most).map(|entry| entry.frame.clone()).collect())
+    pub fn frames(&self, seq: u64, most: usize, mut bytes: usize) -> Option<Vec<Bytes>> {
+        let mut frames = Vec::new();
+        for entry in self.from(seq).take(most) {
+            if !frames.is_empty() && entry.frame.len() > bytes {
+                break;
+            }
+            bytes = bytes.saturating_sub(entry.frame.len());
+            frames.push(entry.frame.clone());
+        }
+        (seq >= self.first()).then_some(frames)
     }
 }
 
@@ -230,6 +239,12 @@ mod tests {
             .collect()
     }
 
+    fn numbers(shown: &[(u64, Bytes)]) -> Vec<u64> {
+        let frames: Vec<Bytes> = shown.iter().map(|(_, frame)| frame.clone()).collect();
+        assert_eq!(seqs(&frames), shown.iter().map(|(seq, _)| *seq).collect::<Vec<_>>());
+        seqs(&frames)
+    }
+
     fn listed(history: &Bytes) -> Vec<u64> {
         let history: serde_json::Value = serde_json::from_str(ws::json_of(history)).unwrap();
         history["messages"].as_array().unwrap().iter().map(|m| m["seq"].as_u64().unwrap()).collect()
@@ -240,7 +255,7 @@ mod tests {
         let mut tail = tail(1..=3);
         assert!(tail.offer([message(5), message(3)]).is_empty());
         assert_eq!(tail.gap(), Some(5));
-        assert_eq!(seqs(&tail.offer([message(4), message(4)])), [4, 5]);
+        assert_eq!(numbers(&tail.offer([message(4), message(4)])), [4, 5]);
         assert_eq!((tail.gap(), tail.head()), (None, 5));
     }
 
@@ -267,7 +282,7 @@ mod tests {
         let mut tail = Tail::new(v1::HistoryReply { epoch: 1, kept_from: 1, ..v1::HistoryReply::default() });
         assert_eq!(tail.resume(0, None, false), Resume::From(0));
         assert!(listed(&tail.history(Some(0))).is_empty());
-        assert_eq!(seqs(&tail.offer([message(1)])), [1]);
+        assert_eq!(numbers(&tail.offer([message(1)])), [1]);
     }
 
     #[test]
@@ -275,8 +290,9 @@ mod tests {
         let tail = tail(1..=600);
         assert_eq!(tail.resume(99, None, false), Resume::Last);
         assert_eq!(tail.resume(100, None, false), Resume::From(100));
-        assert!(tail.frames(100, 10).is_none());
-        assert_eq!(seqs(&tail.frames(595, 3).unwrap()), [595, 596, 597]);
+        assert!(tail.frames(100, 10, 1_000_000).is_none());
+        assert_eq!(seqs(&tail.frames(595, 3, 1_000_000).unwrap()), [595, 596, 597]);
+        assert_eq!(seqs(&tail.frames(595, 3, 1).unwrap()), [595]);
     }
 
     #[test]
@@ -297,7 +313,7 @@ mod tests {
             let mut tail = Tail::new(v1::HistoryReply { epoch: 1, kept_from: 1, ..Default::default() });
             let mut shown = Vec::new();
             for seq in order.into_iter().chain(1..60) {
-                shown.extend(seqs(&tail.offer([message(seq)])));
+                shown.extend(numbers(&tail.offer([message(seq)])));
             }
             prop_assert_eq!(shown, (1..60).collect::<Vec<_>>());
         }

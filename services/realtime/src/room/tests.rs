@@ -323,6 +323,26 @@ fn chat_that_comes_during_a_join_is_neither_lost_nor_doubled() {
 }
 
 #[test]
+fn a_burst_that_fills_a_queue_is_given_from_the_tail() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.tell_chat(&(1..=200).collect::<Vec<_>>());
+    let mut seen = Vec::new();
+    for _ in 0..10 {
+        assert!(!world.outboxes[&1].is_closing());
+        seen.extend(world.frames(1).iter().map(|frame| frame["seq"].as_u64().unwrap()));
+        world.on(Input::Flushed(ConnectionId(1)));
+    }
+    assert_eq!(seen, (1..=200).collect::<Vec<_>>());
+    world.tell_chat(&[201]);
+    assert_eq!(world.frames(1)[0]["seq"], 201);
+    // Who takes nothing is too slow in the end.
+    world.tell_chat(&(202..=400).collect::<Vec<_>>());
+    world.pass(STUCK_MS);
+    assert_eq!(world.closed(1), Some(4100));
+}
+
+#[test]
 fn a_gap_is_asked_for_after_a_moment_and_filled_in_order() {
     let mut world = World::new();
     world.join(1, 1);
