@@ -6,6 +6,7 @@
 mod options;
 mod origin;
 mod peer;
+mod rest;
 mod serve;
 
 pub use options::{Limits, Origins, Proxies};
