@@ -145,7 +145,8 @@ impl Socket {
             if writer.is_empty() {
                 let work = self.outbox.take();
                 writer.frames.extend(work.frames);
-                writer.tell_room = work.joined;
+                // What was told before may still be on its way.
+                writer.tell_room |= work.joined;
                 if let Some(close) = work.close {
                     let how = self.gone(&close);
                     return Ok(End::by_us(close, how));
