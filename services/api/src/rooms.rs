@@ -17,8 +17,10 @@ use streamit_storage::{Read, Tx};
 use streamit_wire::Code;
 
 use crate::app::App;
+use crate::http::caller::Caller;
 use crate::http::error::Result;
 use crate::http::json::{Fields, Input};
+use crate::limits::Limit;
 
 /// The calls about rooms.
 pub(crate) fn router() -> Router<App> {
@@ -66,26 +68,33 @@ impl RoomRef {
         fields.required("room_id", "room_id required", room_id).map(Self::Id)
     }
 
-    /// Finds the room.
-    pub(crate) async fn find(self, read: &mut Read) -> Result<Room> {
-        let room = match self {
-            Self::Id(id) => rooms::by_id(read, id).await?,
-            Self::Code(code) => rooms::by_code(read, &code).await?,
-            Self::Nothing => None,
-        };
-        room.ok_or_else(|| Code::RoomNotFound.into())
+    /// Which room it is, if a code was given, or may be, if an id was.
+    async fn resolve(self, app: &App, caller: &Caller) -> Result<RoomId> {
+        match self {
+            Self::Id(id) => Ok(id),
+            Self::Code(code) => Ok(by_code(app, caller, &code).await?.id),
+            Self::Nothing => Err(Code::RoomNotFound.into()),
+        }
     }
+}
 
-    /// Finds the room, which must live, and keeps its facts from changing.
-    pub(crate) async fn lock(self, tx: &mut Tx) -> Result<Room> {
-        let id = match self {
-            Self::Id(id) => id,
-            _ => self.find(tx).await?.id,
-        };
-        let room = rooms::lock(tx, id).await?.ok_or(Code::RoomNotFound)?;
-        alive(&room)?;
-        Ok(room)
+/// Finds the room of a code that somebody typed, or tries. Codes without a room are counted, and an address that has
+/// tried too many learns nothing more for a while, not of rooms that exist either. (What can't be a code names no
+/// room, as everybody knows: who asks for it is not looking for one, and is not counted.)
+async fn by_code(app: &App, caller: &Caller, code: &RoomCode) -> Result<Room> {
+    app.peek(Limit::unknown_codes(&caller.peer)).await?;
+    let found = rooms::by_code(&mut app.store.read().await?, code).await?;
+    if found.is_none() {
+        app.take(Limit::unknown_codes(&caller.peer)).await?;
     }
+    found.ok_or_else(|| Code::RoomNotFound.into())
+}
+
+/// Finds a room, which must live, and keeps its facts from changing.
+async fn lock(tx: &mut Tx, room: RoomId) -> Result<Room> {
+    let room = rooms::lock(tx, room).await?.ok_or(Code::RoomNotFound)?;
+    alive(&room)?;
+    Ok(room)
 }
 
 /// A body that names a room, and nothing else.

@@ -14,7 +14,6 @@ use crate::announce;
 use crate::app::App;
 use crate::convert;
 use crate::http::error::{ApiError, Result};
-use crate::rooms::RoomRef;
 use crate::rooms::moderate::{self, Action};
 
 /// The most messages that one answer holds.
@@ -97,7 +96,7 @@ pub(super) async fn moderate(app: &App, request: &v1::ModerateRequest) -> Result
             return Err(ApiError::new(Code::Invalid, "unknown action of a newer release"));
         }
     };
-    let room = RoomRef::Id(RoomId::from_slice(&request.room)?);
+    let room = RoomId::from_slice(&request.room)?;
     let (actor, target) = (UserId::from_slice(&request.actor)?, UserId::from_slice(&request.target)?);
     moderate::act(app, room, actor, target, action).await
 }

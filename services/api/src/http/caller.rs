@@ -6,7 +6,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use streamit_domain::UserId;
-use streamit_storage::sessions::{self, Session};
+use streamit_edge::Peer;
+use streamit_storage::sessions;
 use streamit_storage::users::User;
 use streamit_wire::Code;
 
@@ -26,11 +27,14 @@ pub(crate) struct Caller {
     pub(crate) user: UserId,
     /// What is known of them.
     pub(crate) account: User,
+    /// Where they call from.
+    pub(crate) peer: Peer,
 }
 
 impl Caller {
-    fn new((_, user): (Session, User)) -> Self {
-        Self { user: user.id, account: user }
+    fn new(app: &App, parts: &Parts, account: User) -> Self {
+        let peer = Peer::of_request(parts, &app.config.trusted_proxies);
+        Self { user: account.id, account, peer }
     }
 }
 
@@ -51,7 +55,7 @@ impl FromRequestParts<App> for Caller {
         let mut read = app.store.read().await?;
         let live = sessions::live(&mut read, claims.sid, now).await?;
         let live = live.filter(|(_, user)| user.id == claims.sub);
-        live.map(Self::new).ok_or_else(|| Code::SessionRevoked.into())
+        live.map(|(_, user)| Self::new(app, parts, user)).ok_or_else(|| Code::SessionRevoked.into())
     }
 }
 
@@ -59,7 +63,8 @@ async fn by_cookie(parts: &Parts, app: &App) -> Result<Option<Caller>> {
     let Some(secret) = cookie(&parts.headers) else { return Ok(None) };
     refuse_cross_site(parts, &app.config.allowed_origins)?;
     let mut read = app.store.read().await?;
-    Ok(sessions::by_cookie(&mut read, &secrets::digest(secret), app.now()).await?.map(Caller::new))
+    let live = sessions::by_cookie(&mut read, &secrets::digest(secret), app.now()).await?;
+    Ok(live.map(|(_, user)| Caller::new(app, parts, user)))
 }
 
 /// The bearer token. Another scheme is somebody else's business (a proxy's password, say).

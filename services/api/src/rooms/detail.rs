@@ -8,13 +8,13 @@ use serde::Serialize;
 use streamit_domain::room::{Life, Role, Standing};
 use streamit_domain::{RoomId, Timestamp, UserId};
 use streamit_storage::participants::{self, Participant};
-use streamit_storage::rooms::Room;
+use streamit_storage::rooms::{self, Room};
 use streamit_wire::Code;
 use streamit_wire::frame::rfc3339;
 
 use super::listing::{Cursor, next_page};
 use super::manage::SettingsView;
-use super::{RoomRef, alive, member};
+use super::{alive, by_code, member};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
@@ -66,11 +66,11 @@ pub(crate) async fn detail(
     caller: Caller,
     CodeInPath(code): CodeInPath,
 ) -> Result<Response> {
-    let mut read = app.store.read().await?;
-    let room = RoomRef::Code(code).find(&mut read).await?;
+    let room = by_code(&app, &caller, &code).await?;
     if room.life == Life::Closed {
         alive(&room)?;
     }
+    let mut read = app.store.read().await?;
     let mine = participants::get(&mut read, room.id, caller.user).await?;
     let is_in = mine.as_ref().is_some_and(|entry| entry.standing == Standing::Approved);
     if room.access.is_private() && !is_in {
@@ -136,8 +136,9 @@ pub(crate) async fn participants(
     CodeInPath(code): CodeInPath,
     query: Query,
 ) -> Result<Response> {
+    let room = by_code(&app, &caller, &code).await?;
     let base = format!("/api/rooms/{code}/participants/?");
-    people(&app, &caller, RoomRef::Code(code), &query, base).await
+    people(&app, &caller, &room, &query, base).await
 }
 
 /// `rooms/participants/?room_id=`.
@@ -148,19 +149,19 @@ pub(crate) async fn participants_by_id(
 ) -> Result<Response> {
     let id = query.get("room_id").ok_or_else(|| ApiError::field("room_id", "room_id required"))?;
     let id = super::room_id(id).map_err(|why| ApiError::field("room_id", why.0))?;
+    let room = rooms::by_id(&mut app.store.read().await?, id).await?.ok_or(Code::RoomNotFound)?;
     let base = format!("/api/rooms/participants/?room_id={id}&");
-    people(&app, &caller, RoomRef::Id(id), &query, base).await
+    people(&app, &caller, &room, &query, base).await
 }
 
 /// Those who are in the room, for those who are in it; for the host those too who ask to come in.
-async fn people(app: &App, caller: &Caller, room: RoomRef, query: &Query, base: String) -> Result<Response> {
+async fn people(app: &App, caller: &Caller, room: &Room, query: &Query, base: String) -> Result<Response> {
     let limit = query.limit(PAGE, PAGE)?;
     let after = Cursor::read(query)?.map(|(at, id)| (at, UserId(id)));
-    let mut read = app.store.read().await?;
-    let room = room.find(&mut read).await?;
-    alive(&room)?;
+    alive(room)?;
     let is_host = room.host == caller.user;
-    if !is_host && member(&mut read, &room, caller.user).await?.is_none() {
+    let mut read = app.store.read().await?;
+    if !is_host && member(&mut read, room, caller.user).await?.is_none() {
         return Err(Code::NotApproved.into());
     }
     let standings: &[Standing] =
@@ -171,9 +172,9 @@ async fn people(app: &App, caller: &Caller, room: RoomRef, query: &Query, base: 
     entries.truncate(limit as usize);
     let link = more.then(|| entries.last().map(|entry| (entry.created_at, entry.user.0))).flatten();
 
-    let online = online(app, &room).await;
+    let online = online(app, room).await;
     let now = app.now();
-    let views: Vec<PersonView> = entries.into_iter().map(|entry| view(&room, entry, &online, now)).collect();
+    let views: Vec<PersonView> = entries.into_iter().map(|entry| view(room, entry, &online, now)).collect();
     Ok((next_page(&base, link, limit), Json(views)).into_response())
 }
 

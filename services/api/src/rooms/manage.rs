@@ -12,7 +12,7 @@ use streamit_storage::{Tx, participants};
 use streamit_wire::Code;
 use url::Url;
 
-use super::{OfRoom, RoomRef};
+use super::{OfRoom, RoomRef, lock};
 use crate::announce;
 use crate::app::App;
 use crate::http::caller::Caller;
@@ -30,9 +30,10 @@ pub(crate) async fn leave(
     caller: Caller,
     Json(OfRoom(room)): Json<OfRoom>,
 ) -> Result<Json<Value>> {
+    let room = room.resolve(&app, &caller).await?;
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
-        let room = room.lock(&mut tx).await?;
+        let room = lock(&mut tx, room).await?;
         if room.host == caller.user {
             return Err(ApiError::new(
                 Code::Conflict,
@@ -62,9 +63,10 @@ pub(crate) async fn delete(
     caller: Caller,
     Json(OfRoom(room)): Json<OfRoom>,
 ) -> Result<Json<Value>> {
+    let room = room.resolve(&app, &caller).await?;
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
-        let room = room.lock(&mut tx).await?;
+        let room = lock(&mut tx, room).await?;
         if room.owner != caller.user {
             host_only(&room, caller.user)?;
         }
@@ -161,11 +163,12 @@ pub(crate) async fn settings(
     caller: Caller,
     Json(body): Json<Change>,
 ) -> Result<Json<Changed>> {
+    let room = body.room.resolve(&app, &caller).await?;
     let body = &body;
-    let (room_id, settings) = app
+    let settings = app
         .retrying(|| async {
             let mut tx = app.store.begin().await?;
-            let room = hosted(&mut tx, body.room, caller.user).await?;
+            let room = hosted(&mut tx, room, caller.user).await?;
             let settings = body.of(room.settings);
             if settings != room.settings {
                 let version = rooms::update_settings(&mut tx, room.id, &settings).await?;
@@ -174,10 +177,10 @@ pub(crate) async fn settings(
                     announce::facts(&app, room.id, version).await;
                 }
             }
-            Ok((room.id, settings))
+            Ok(settings)
         })
         .await?;
-    Ok(Json(Changed { room_id, settings: settings.into() }))
+    Ok(Json(Changed { room_id: room, settings: settings.into() }))
 }
 
 /// Body of `rooms/source/`: `url` and maybe `title`, or `provider` and `video_id`.
@@ -237,28 +240,28 @@ pub(crate) async fn source(
     caller: Caller,
     Json(body): Json<Watch>,
 ) -> Result<Json<Watched>> {
-    let (room, source) = (body.room, &body.source);
-    let room_id = app
-        .retrying(|| async {
-            let mut tx = app.store.begin().await?;
-            let room = hosted(&mut tx, room, caller.user).await?;
-            if room.source.as_ref() != Some(source) {
-                let version = rooms::set_source(&mut tx, room.id, Some(source)).await?;
-                tx.commit().await?;
-                if let Some(version) = version {
-                    announce::facts(&app, room.id, version).await;
-                }
+    let room_id = body.room.resolve(&app, &caller).await?;
+    let source = &body.source;
+    app.retrying(|| async {
+        let mut tx = app.store.begin().await?;
+        let room = hosted(&mut tx, room_id, caller.user).await?;
+        if room.source.as_ref() != Some(source) {
+            let version = rooms::set_source(&mut tx, room.id, Some(source)).await?;
+            tx.commit().await?;
+            if let Some(version) = version {
+                announce::facts(&app, room.id, version).await;
             }
-            Ok(room.id)
-        })
-        .await?;
+        }
+        Ok(())
+    })
+    .await?;
     let Source { url, title, provider, video_id } = body.source;
     Ok(Json(Watched { room_id, video_provider: provider, video_id, url, title }))
 }
 
 /// The room, under its lock, if the caller is its host.
-async fn hosted(tx: &mut Tx, room: RoomRef, caller: UserId) -> Result<Room> {
-    let room = room.lock(tx).await?;
+async fn hosted(tx: &mut Tx, room: RoomId, caller: UserId) -> Result<Room> {
+    let room = lock(tx, room).await?;
     host_only(&room, caller)?;
     Ok(room)
 }

@@ -7,7 +7,7 @@ use streamit_storage::chat::{self, Range};
 use streamit_wire::Code;
 use streamit_wire::frame::server::{CHAT_PREFIX, chat_message};
 
-use super::{RoomRef, alive, member};
+use super::{alive, by_code, member};
 use crate::app::App;
 use crate::convert;
 use crate::http::caller::Caller;
@@ -42,9 +42,9 @@ pub(crate) async fn page(
 ) -> Result<Json<Page>> {
     let limit = query.limit(PAGE, MOST)?;
     let before = query.number("before", 0)?;
-    let mut read = app.store.read().await?;
-    let room = RoomRef::Code(code).find(&mut read).await?;
+    let room = by_code(&app, &caller, &code).await?;
     alive(&room)?;
+    let mut read = app.store.read().await?;
     if member(&mut read, &room, caller.user).await?.is_none() {
         return Err(Code::NotApproved.into());
     }

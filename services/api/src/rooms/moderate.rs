@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::extract::State;
 use serde_json::{Value, json};
-use streamit_domain::UserId;
 use streamit_domain::room::{FOREVER, KICK, Role, Standing};
+use streamit_domain::{RoomId, UserId};
 use streamit_storage::Tx;
 use streamit_storage::participants::{self, Change};
 use streamit_storage::rooms::{self, Room};
 use streamit_wire::Code;
 
-use super::{RoomRef, user_id};
+use super::{RoomRef, lock, user_id};
 use crate::announce;
 use crate::app::App;
 use crate::http::caller::Caller;
@@ -57,6 +57,7 @@ impl Action {
 }
 
 /// Body of a call about a person.
+#[derive(Clone, Copy)]
 pub(crate) struct OfPerson {
     room: RoomRef,
     user: UserId,
@@ -107,7 +108,7 @@ pub(crate) async fn approve(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Approve).await?;
+    act_for(&app, &caller, body, Action::Approve).await?;
     Ok(Json(json!({"approved": true})))
 }
 
@@ -117,7 +118,7 @@ pub(crate) async fn reject(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Reject).await?;
+    act_for(&app, &caller, body, Action::Reject).await?;
     Ok(Json(json!({"rejected": true})))
 }
 
@@ -127,7 +128,7 @@ pub(crate) async fn kick(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Kick).await?;
+    act_for(&app, &caller, body, Action::Kick).await?;
     Ok(Json(json!({"kicked": true, "seconds": KICK.as_secs()})))
 }
 
@@ -137,7 +138,7 @@ pub(crate) async fn ban(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Ban).await?;
+    act_for(&app, &caller, body, Action::Ban).await?;
     Ok(Json(json!({"banned": true})))
 }
 
@@ -147,7 +148,7 @@ pub(crate) async fn unban(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Unban).await?;
+    act_for(&app, &caller, body, Action::Unban).await?;
     Ok(Json(json!({"banned": false})))
 }
 
@@ -158,7 +159,7 @@ pub(crate) async fn mute(
     Json(body): Json<Mute>,
 ) -> Result<Json<Value>> {
     let time = body.seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    act(&app, body.person.room, caller.user, body.person.user, Action::Mute(time)).await?;
+    act_for(&app, &caller, body.person, Action::Mute(time)).await?;
     Ok(Json(json!({"muted": true, "seconds": body.seconds})))
 }
 
@@ -168,7 +169,7 @@ pub(crate) async fn unmute(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Unmute).await?;
+    act_for(&app, &caller, body, Action::Unmute).await?;
     Ok(Json(json!({"muted": false})))
 }
 
@@ -178,7 +179,7 @@ pub(crate) async fn transfer(
     caller: Caller,
     Json(body): Json<OfPerson>,
 ) -> Result<Json<Value>> {
-    act(&app, body.room, caller.user, body.user, Action::Transfer).await?;
+    act_for(&app, &caller, body, Action::Transfer).await?;
     Ok(Json(json!({"transferred": true, "host_id": body.user})))
 }
 
@@ -188,21 +189,27 @@ pub(crate) async fn cohost(
     caller: Caller,
     Json(body): Json<Cohost>,
 ) -> Result<Json<Value>> {
-    act(&app, body.person.room, caller.user, body.person.user, Action::Cohost(body.on)).await?;
+    act_for(&app, &caller, body.person, Action::Cohost(body.on)).await?;
     Ok(Json(json!({"cohost": body.on})))
+}
+
+/// Does what a call asks for, if the caller may.
+async fn act_for(app: &App, caller: &Caller, about: OfPerson, action: Action) -> Result<()> {
+    let room = about.room.resolve(app, caller).await?;
+    act(app, room, caller.user, about.user, action).await
 }
 
 /// Does it, if `actor` may, and tells the room's nodes.
 pub(crate) async fn act(
     app: &App,
-    room: RoomRef,
+    room: RoomId,
     actor: UserId,
     target: UserId,
     action: Action,
 ) -> Result<()> {
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
-        let room = room.lock(&mut tx).await?;
+        let room = lock(&mut tx, room).await?;
         if room.host != actor {
             return Err(action.refusal());
         }

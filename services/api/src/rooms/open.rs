@@ -6,13 +6,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use streamit_domain::room::{self, Access, DEFAULT_MAX_MEMBERS, JoinRefusal, Settings, Standing};
 use streamit_domain::{RoomCode, RoomId};
-use streamit_edge::Peer;
 use streamit_storage::Conflict;
 use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::{self, NewRoom, Room};
 use streamit_wire::Code;
 
-use super::ended_code;
+use super::{by_code, ended_code};
 use crate::announce;
 use crate::app::App;
 use crate::http::caller::Caller;
@@ -134,21 +133,10 @@ pub(crate) struct Joined {
 pub(crate) async fn join(
     State(app): State<App>,
     caller: Caller,
-    peer: Peer,
     Json(body): Json<Join>,
 ) -> Result<Json<Joined>> {
-    app.peek(Limit::unknown_codes(&peer)).await?;
-    let mut read = app.store.read().await?;
-    let room = match &body.code {
-        Some(code) => rooms::by_code(&mut read, code).await?,
-        None => None,
-    };
-    let Some(room) = room else {
-        app.take(Limit::unknown_codes(&peer)).await?;
-        return Err(Code::RoomNotFound.into());
-    };
-    let entry = participants::get(&mut read, room.id, caller.user).await?;
-    drop(read);
+    let room = by_code(&app, &caller, &body.code.ok_or(Code::RoomNotFound)?).await?;
+    let entry = participants::get(&mut app.store.read().await?, room.id, caller.user).await?;
 
     let standing = decide(&app, &caller, &room, entry.as_ref(), body.password.as_ref()).await?;
     if !entry.as_ref().is_some_and(|entry| entry.standing == standing) {

@@ -1,6 +1,7 @@
 //! Opening, finding, joining and ending rooms.
 
 use serde_json::json;
+use streamit_api::config::Public;
 use streamit_domain::{ConnectionId, Incarnation};
 use streamit_wire::v1;
 
@@ -95,6 +96,66 @@ async fn guessing_room_passwords_and_codes_is_slowed_down() {
         unknown.refused(404, "ROOM_NOT_FOUND");
     }
     join(&cy, json!(null)).await.refused(429, "RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn looking_for_rooms_is_slowed_down_whichever_call_is_used() {
+    let world =
+        World::with(Public { trusted_proxies: "127.0.0.1".parse().unwrap(), ..Public::default() }).await;
+    let ana = world.guest("Ana").await;
+    let room = world.public_room(&ana).await;
+    let paths = |code: &str| {
+        ["", "detail/", "participants/", "messages/"].map(|what| format!("/api/rooms/{code}/{what}"))
+    };
+    let bodies = |code: &str| {
+        let person = json!({"code": code, "user_id": ana.id, "on": true});
+        let mut calls: Vec<_> =
+            ["approve", "reject", "kick", "ban", "unban", "mute", "unmute", "transfer", "cohost"]
+                .map(|action| (action, person.clone()))
+                .into();
+        calls.extend(["join", "leave", "delete", "settings"].map(|call| (call, json!({"code": code}))));
+        calls.push(("source", json!({"code": code, "url": "https://e.org/"})));
+        calls
+    };
+    let get = |path: &str, from: &str| world.get(path).by(&ana).header("x-forwarded-for", from).send();
+    let post = |call: &str, body, from: &str| {
+        let ask = world.post(&format!("/api/rooms/{call}/")).by(&ana).header("x-forwarded-for", from);
+        ask.json(body).send()
+    };
+
+    // Rooms that exist may be asked for as often as one likes, and what is no code is not looked for.
+    for path in paths(&room.code).iter().cycle().take(80) {
+        assert_eq!(get(path, "1.1.1.1").await.status, 200, "{path}");
+    }
+    for path in paths("nothing").iter().cycle().take(80) {
+        get(path, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+    }
+    for _ in 0..3 {
+        for path in paths("ZZZZZ9") {
+            get(&path, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+        }
+        for (call, body) in bodies("zzzzz9") {
+            post(call, body, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+        }
+    }
+    for _ in 0..6 {
+        get("/api/rooms/ZZZZZ9/", "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+    }
+    // That was 60. From now on nothing tells a room that exists from one that does not.
+    for code in [room.code.as_str(), "ZZZZZ9"] {
+        for path in paths(code) {
+            let reply = get(&path, "1.1.1.1").await;
+            reply.refused(429, "RATE_LIMITED");
+            assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
+        }
+        for (call, body) in bodies(code) {
+            post(call, body, "1.1.1.1").await.refused(429, "RATE_LIMITED");
+        }
+    }
+    assert_eq!(get(&format!("/api/rooms/participants/?room_id={}", room.id), "1.1.1.1").await.status, 200);
+    assert_eq!(get(&paths(&room.code)[0], "2.2.2.2").await.status, 200, "others may");
+    world.advance(1);
+    assert_eq!(get(&paths(&room.code)[0], "1.1.1.1").await.status, 200, "and so may he, after a while");
 }
 
 #[tokio::test]
