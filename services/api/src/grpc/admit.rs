@@ -12,7 +12,7 @@ use crate::rooms::ended_code;
 
 /// Answers each, in the order asked.
 pub(super) async fn admit(app: &App, asked: &[v1::Admission]) -> Result<Vec<v1::Admitted>> {
-    let read: Vec<Result<(RoomCode, UserId, SessionId), Code>> = asked.iter().map(parse).collect();
+    let read: Vec<Result<Ask, Code>> = asked.iter().map(parse).collect();
     let valid: Vec<_> = read.iter().filter_map(|ask| ask.ok()).collect();
     let mut reader = app.store.read().await?;
     let mut seen = admissions::admissions(&mut reader, &valid, app.now()).await?.into_iter();
@@ -31,12 +31,14 @@ pub(super) async fn admit(app: &App, asked: &[v1::Admission]) -> Result<Vec<v1::
     Ok(results)
 }
 
-fn parse(ask: &v1::Admission) -> Result<(RoomCode, UserId, SessionId), Code> {
+/// Who wants to come in where, by which session. What can't be a code is none: it names no room, but a session that
+/// is over is told first.
+type Ask = (Option<RoomCode>, UserId, SessionId);
+
+fn parse(ask: &v1::Admission) -> Result<Ask, Code> {
     let user = UserId::from_slice(&ask.user).map_err(|_| Code::Unauthenticated)?;
     let session = SessionId::from_slice(&ask.session).map_err(|_| Code::Unauthenticated)?;
-    // A dead session is told before a wrong code, but that such a code names no room needs no query.
-    let code = ask.code.parse().map_err(|_| Code::RoomNotFound)?;
-    Ok((code, user, session))
+    Ok((ask.code.parse().ok(), user, session))
 }
 
 /// In the order of the contract: who, where, banned, approved.

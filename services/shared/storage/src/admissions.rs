@@ -46,7 +46,7 @@ pub struct EntrySeen {
 #[derive(Serialize)]
 struct Ask<'a> {
     i: usize,
-    code: &'a str,
+    code: Option<&'a str>,
     user: Hex,
     session: Hex,
 }
@@ -87,13 +87,13 @@ impl TryFrom<AdmissionRow> for Admission {
 }
 
 /// What decides each of these, in the order asked. One statement, so each answer is of one moment: what it says of
-/// the person is what its facts version says.
+/// the person is what its facts version says. Without a code it is the session alone that is asked about.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn admissions(
     read: &mut Read,
-    asked: &[(RoomCode, UserId, SessionId)],
+    asked: &[(Option<RoomCode>, UserId, SessionId)],
     now: Timestamp,
 ) -> Result<Vec<Admission>> {
     const SQL: Sql = sql! {
@@ -125,7 +125,7 @@ pub async fn admissions(
         .enumerate()
         .map(|(i, (code, user, session))| Ask {
             i,
-            code: code.as_str(),
+            code: code.as_ref().map(RoomCode::as_str),
             user: Hex(user.0),
             session: Hex(session.0),
         })

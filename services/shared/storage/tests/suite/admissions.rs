@@ -23,12 +23,13 @@ async fn a_batch_is_answered_in_the_order_asked(db: Db) {
     tx.commit().await.unwrap();
     let (s_bo, s_cy, s_stranger) = (db.session(bo).await, db.session(cy).await, db.session(stranger).await);
     let asked = [
-        (open.code, cy, s_cy),
-        (code(), bo, s_bo), // no such room
-        (open.code, bo, s_bo),
-        (open.code, stranger, s_stranger),
-        (closed.code, closed.host, s_bo), // somebody else's session
-        (open.code, bo, s_bo),
+        (Some(open.code), cy, s_cy),
+        (Some(code()), bo, s_bo), // no such room
+        (Some(open.code), bo, s_bo),
+        (Some(open.code), stranger, s_stranger),
+        (Some(closed.code), closed.host, s_bo), // somebody else's session
+        (Some(open.code), bo, s_bo),
+        (None, bo, s_bo), // what is no code at all
     ];
 
     let told = admissions(&mut db.store.read().await.unwrap(), &asked, NOW).await.unwrap();
@@ -48,7 +49,8 @@ async fn a_batch_is_answered_in_the_order_asked(db: Db) {
     assert!(!told[4].is_session_live);
     assert_eq!(told[4].room.map(|room| (room.id, room.life)), Some((closed.id, Life::Closed)));
     assert_eq!(told[5], bo);
-    assert_eq!(told.len(), 6);
+    assert_eq!(told[6], told[1]);
+    assert_eq!(told.len(), 7);
 }
 
 async fn a_large_batch_is_one_question(db: Db) {
@@ -56,7 +58,11 @@ async fn a_large_batch_is_one_question(db: Db) {
     let session = db.session(room.host).await;
     let asked: Vec<_> = (0..2_000)
         .map(|n| {
-            if n % 2 == 0 { (room.code, room.host, session) } else { (code(), UserId(id()), SessionId(id())) }
+            if n % 2 == 0 {
+                (Some(room.code), room.host, session)
+            } else {
+                (Some(code()), UserId(id()), SessionId(id()))
+            }
         })
         .collect();
 
@@ -76,7 +82,12 @@ async fn dead_sessions_are_told_apart(db: Db) {
     sessions::revoke(&mut tx, revoked, NOW).await.unwrap();
     users::set_active(&mut tx, banned, false).await.unwrap();
     tx.commit().await.unwrap();
-    let asked = [(room.code, bo, revoked), (room.code, bo, live), (room.code, banned, of_banned)];
+    let asked = [
+        (Some(room.code), bo, revoked),
+        (Some(room.code), bo, live),
+        (Some(room.code), banned, of_banned),
+        (None, bo, revoked),
+    ];
 
     let mut read = db.store.read().await.unwrap();
     let now: Vec<bool> =
@@ -88,7 +99,7 @@ async fn dead_sessions_are_told_apart(db: Db) {
         .map(|a| a.is_session_live)
         .collect();
 
-    assert_eq!(now, [false, true, false]);
-    assert_eq!(after, [false, false, false], "expired");
+    assert_eq!(now, [false, true, false, false]);
+    assert_eq!(after, [false; 4], "expired");
     assert_eq!(admissions(&mut read, &[], NOW).await.unwrap(), []);
 }
