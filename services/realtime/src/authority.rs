@@ -32,8 +32,10 @@ const TRY: Duration = Duration::from_millis(1_500);
 const TOTAL: Duration = Duration::from_millis(4_500);
 /// For how long a replica that failed is asked last, in milliseconds.
 const SHUN_MS: u64 = 3_000;
-/// How many items travel in one call.
+/// How many items travel in one call. (The api takes 1,000.)
 const MAX_BATCH: usize = 256;
+/// How many messages travel in one call.
+const MAX_DRAFTS: usize = 500;
 
 /// A client of one replica.
 pub type Client = AuthorityClient<InterceptedService<Channel, Token>>;
@@ -124,11 +126,14 @@ impl Authority {
                 async move {
                     let sizes: Vec<usize> = rooms.iter().map(Vec::len).collect();
                     let drafts: Vec<v1::ChatDraft> = rooms.into_iter().flatten().collect();
-                    let call = inner.call(first, |mut client| {
-                        let request = v1::AppendRequest { drafts: drafts.clone() };
-                        async move { client.append(request).await }
-                    });
-                    let results = complete(call.await?.results, drafts.len())?;
+                    let mut results = Vec::with_capacity(drafts.len());
+                    for drafts in drafts.chunks(MAX_DRAFTS) {
+                        let call = inner.call(first, |mut client| {
+                            let request = v1::AppendRequest { drafts: drafts.to_vec() };
+                            async move { client.append(request).await }
+                        });
+                        results.extend(complete(call.await?.results, drafts.len())?);
+                    }
                     let mut results = results.into_iter();
                     Ok(sizes.into_iter().map(|size| results.by_ref().take(size).collect()).collect())
                 }

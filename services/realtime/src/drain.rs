@@ -24,6 +24,7 @@ pub async fn drain(node: &Arc<Node>, plan: Drain) {
     node.draining.cancel();
     tracing::info!(connections = node.connections.count(), "draining: not ready, still serving");
     tokio::time::sleep(plan.unready).await;
+    node.closing.cancel();
 
     let spread = u64::try_from(plan.spread.as_millis()).unwrap_or(u64::MAX);
     let mut waiting: Vec<_> = node

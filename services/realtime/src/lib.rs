@@ -198,6 +198,8 @@ pub async fn run(
         () = realtime.drain(drain) => {}
         () = hurry.cancelled() => tracing::warn!("told again to stop: leaving now"),
     }
+    realtime.node().last_words.close();
+    let _ = tokio::time::timeout(FLUSH, realtime.node().last_words.wait()).await; // its death says it too
     behind.cancel();
     if tokio::time::timeout(FLUSH, background).await.is_err() {
         tracing::warn!("left before everything was saved");

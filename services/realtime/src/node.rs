@@ -60,10 +60,14 @@ pub struct Node {
     pub connections: Arc<Connections>,
     /// What is written to the api behind the scenes.
     pub behind: Behind,
-    /// Tasks that a stop waits for.
+    /// Rooms and connections.
     pub background: TaskTracker,
-    /// Cancelled when new connections are no longer welcome.
+    /// What must still be said at a stop.
+    pub last_words: TaskTracker,
+    /// Cancelled when the node is on its way out: it still serves, but should be sent nobody.
     pub draining: CancellationToken,
+    /// Cancelled when new connections are refused.
+    pub closing: CancellationToken,
     /// Whether work may be sent here.
     pub health: Health,
     clock: SharedClock,
@@ -89,6 +93,8 @@ impl Node {
             behind: Behind::new(parts.api.clone()),
             api: parts.api,
             background: TaskTracker::new(),
+            last_words: TaskTracker::new(),
+            closing: CancellationToken::new(),
             draining: CancellationToken::new(),
             health: Health::new(),
             start: parts.clock.monotonic(),
@@ -163,7 +169,10 @@ impl Node {
             let sender = self.rooms.get_or_open(self, room);
             match sender.send(input).await {
                 Ok(()) => return Some(sender),
-                Err(returned) => input = returned.0,
+                Err(returned) => {
+                    input = returned.0;
+                    self.rooms.forget_dead(room);
+                }
             }
         }
         if let Input::Join(joiner) = input {

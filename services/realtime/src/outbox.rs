@@ -25,6 +25,8 @@ const CROWDED: usize = MAX_FRAMES / 4;
 pub enum Kind {
     /// A state of playback: only the newest matters.
     Playback,
+    /// A list of who is here, which may be larger than the budget: only the newest matters.
+    List,
     /// Anything else: must not be dropped.
     Other,
 }
@@ -63,6 +65,8 @@ pub struct Outbox {
     wake: Notify,
     /// When the client was last heard, in milliseconds of the node's uptime.
     heard: AtomicU64,
+    /// When a part of what is stuck was written last, on the same clock.
+    wrote: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -76,8 +80,6 @@ struct Inner {
     bytes: usize,
     /// The part of `bytes` that was taken.
     taken: usize,
-    /// The list of who is here, which may be larger than the budget: only the newest one matters.
-    list: Option<Bytes>,
     close: Option<Close>,
 }
 
@@ -143,9 +145,12 @@ impl Outbox {
         fits
     }
 
-    /// Puts a list of who is here after everything else; it replaces one that still waits.
+    /// Puts a list of who is here at the end, outside the budget; one that still waits is dropped for it.
     pub fn list(&self, frame: Bytes) {
-        self.inner.lock().list = Some(frame);
+        let mut inner = self.inner.lock();
+        inner.queue.retain(|(_, kind)| *kind != Kind::List);
+        inner.queue.push_back((frame, Kind::List));
+        drop(inner);
         self.wake.notify_one();
     }
 
@@ -180,7 +185,6 @@ impl Outbox {
         work.frames.reserve_exact(inner.join.len() + inner.queue.len());
         work.frames.extend(std::mem::take(&mut inner.join));
         work.frames.extend(inner.queue.drain(..).map(|(frame, _)| frame));
-        work.frames.extend(inner.list.take());
         inner.taken = inner.bytes;
         if inner.queue.capacity() > 4 {
             inner.queue = VecDeque::new(); // an idle connection holds no buffers
@@ -198,6 +202,17 @@ impl Outbox {
         self.heard.store(now, Ordering::Relaxed);
     }
 
+    /// Notes that the client took a part of what waits for it at `now` (milliseconds of uptime).
+    pub fn wrote(&self, now: u64) {
+        self.wrote.store(now, Ordering::Relaxed);
+    }
+
+    /// When the client last took a part of what was stuck (milliseconds of uptime).
+    #[must_use]
+    pub fn last_wrote(&self) -> u64 {
+        self.wrote.load(Ordering::Relaxed)
+    }
+
     /// When the client was last heard (milliseconds of uptime).
     #[must_use]
     pub fn last_heard(&self) -> u64 {
@@ -210,14 +225,14 @@ impl Inner {
         let before = self.queue.len();
         self.queue.retain(|(_, kind)| *kind != Kind::Playback);
         if self.queue.len() != before {
-            self.bytes = self.taken + self.queue.iter().map(|(frame, _)| frame.len()).sum::<usize>();
+            let counted = self.queue.iter().filter(|(_, kind)| *kind != Kind::List);
+            self.bytes = self.taken + counted.map(|(frame, _)| frame.len()).sum::<usize>();
         }
     }
 
     fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.join = VecDeque::new();
-        self.list = None;
         self.bytes = self.taken;
     }
 }
@@ -314,7 +329,7 @@ mod tests {
         outbox.list(frame(MAX_BYTES * 3));
         outbox.push(frame(1), Kind::Other);
         let sizes: Vec<usize> = outbox.take().frames.iter().map(Bytes::len).collect();
-        assert_eq!(sizes, [1, MAX_BYTES * 3]);
+        assert_eq!(sizes, [MAX_BYTES * 3, 1], "in its place among the others");
     }
 
     #[test]

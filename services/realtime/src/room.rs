@@ -55,6 +55,8 @@ const PING_MS: u64 = 25_000;
 const SILENT_MS: u64 = 60_000;
 /// How long a member may take nothing of what it is given to catch up, in milliseconds.
 const STUCK_MS: u64 = 20_000;
+/// Bytes of several frames that go to everybody in one piece; of more, the list is told instead.
+const MAX_PIECE: usize = 32 * 1024;
 /// How often heartbeats are looked at, in milliseconds.
 const HEARTBEAT_MS: u64 = 5_000;
 /// For how long the pace of a user is remembered, in milliseconds. Longer than any pause.
@@ -124,6 +126,7 @@ pub struct Room {
     is_pruning: bool,
     /// Something in the roster is to be put back or looked at.
     is_reading_roster: bool,
+    must_read_roster: bool,
     is_reentering: bool,
     must_reenter: bool,
 
@@ -135,6 +138,7 @@ pub struct Room {
     is_reading_facts: bool,
     must_read_facts: bool,
     is_reading_history: bool,
+    must_read_history: bool,
     gap_due: Option<u64>,
     is_count_due: bool,
     count_told: u64,
@@ -170,6 +174,7 @@ impl Room {
             is_leaving: false,
             is_pruning: false,
             is_reading_roster: false,
+            must_read_roster: false,
             is_reentering: false,
             must_reenter: false,
             drafts: Vec::new(),
@@ -179,6 +184,7 @@ impl Room {
             is_reading_facts: false,
             must_read_facts: false,
             is_reading_history: false,
+            must_read_history: false,
             gap_due: None,
             is_count_due: false,
             count_told: 0,
@@ -280,12 +286,14 @@ impl Room {
     }
 
     /// Sends several frames to every member in one piece: a crowd that comes at once fills nobody's queue.
-    fn tell_all<'a>(&self, frames: impl Iterator<Item = server::Frame<'a>>) {
+    fn tell_all(&self, frames: Vec<String>) {
         let mut all = BytesMut::new();
         for frame in frames {
-            all.extend_from_slice(&ws::text(&frame.to_json()));
+            all.extend_from_slice(&ws::text(&frame));
         }
-        if !all.is_empty() {
+        if all.len() > MAX_PIECE {
+            self.tell_participants(); // which is outside of everybody's budget
+        } else if !all.is_empty() {
             self.members.tell(&all.freeze(), Kind::Other);
         }
     }

@@ -65,7 +65,9 @@ impl Session {
                 let code = if code == 1005 { close::NORMAL } else { code };
                 return Action::Answer(Close::new(code, ""), how);
             }
-            Message::Pong => return Action::Nothing,
+            Message::Pong => {
+                return if self.allows_ping(micros) { Action::Nothing } else { flood() };
+            }
             Message::Ping(payload) => {
                 return if self.allows_ping(micros) { Action::Reply(ws::pong(&payload)) } else { flood() };
             }

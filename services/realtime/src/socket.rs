@@ -14,6 +14,7 @@ use streamit_domain::ConnectionId;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::node::Node;
 use crate::outbox::{Close, Outbox};
@@ -30,6 +31,8 @@ const READ: usize = 8 * 1024;
 const MAX_SLICES: usize = 64;
 /// Answers that may wait to be written before the client is read on: who does not read is not answered.
 const MAX_ANSWERS: usize = 64;
+/// How long a room may take to answer a join.
+const JOIN: Duration = Duration::from_secs(12);
 /// How long a close may take: writing what is left, and reading on so that the code arrives.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -140,6 +143,7 @@ impl Socket {
     ) -> io::Result<End> {
         // Nothing is read before the join is answered: what the client sends early waits in the kernel.
         let mut is_joined = false;
+        let patience = Instant::now() + JOIN;
         let mut early = Some(early).filter(|bytes| !bytes.is_empty());
         loop {
             if writer.is_empty() {
@@ -152,7 +156,11 @@ impl Socket {
                     return Ok(End::by_us(close, how));
                 }
             }
+            let waiting = writer.frames.len();
             writer.write(stream)?;
+            if !writer.is_empty() && writer.frames.len() < waiting {
+                self.outbox.wrote(self.node.now().up);
+            }
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
                 is_joined = true;
                 if self.room.send(Input::Flushed(self.connection)).await.is_err() {
@@ -191,6 +199,9 @@ impl Socket {
                     if ready.is_error() && !is_joined {
                         return Err(io::ErrorKind::ConnectionReset.into());
                     }
+                }
+                () = tokio::time::sleep_until(patience), if !is_joined && begun == 0 => {
+                    return Ok(End::by_us(Close::retry(close::TRY_LATER, 1_000), Gone::Grace));
                 }
                 () = self.outbox.wait() => {
                     // While bytes are stuck only a close matters: whoever does not read is not waited for.

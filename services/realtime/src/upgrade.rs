@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{App, problem};
 use crate::node::Node;
-use crate::node::connections::{FromAddress, OfUser};
+use crate::node::connections::OfUser;
 use crate::outbox::{Close, Outbox};
 use crate::room::effect::{Away, Input, Joiner, Resume};
 use crate::session::Session;
@@ -107,6 +107,10 @@ fn query(query: &str) -> (Option<String>, Option<Resume>) {
 }
 
 async fn serve(node: Arc<Node>, ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
+    // Counted until the last byte is out, also of a refusal.
+    let Some(_from) = node.connections.open_from(ask.address.limit_key(), node.limits) else {
+        return socket::refuse(&stream, &too_many()).await;
+    };
     let outbox = Arc::new(Outbox::default());
     outbox.heard(node.now().up);
     // Boxed, since it is large and soon over, and the rest of this lasts as long as the connection.
@@ -128,7 +132,6 @@ async fn serve(node: Arc<Node>, ask: Ask, id: ConnectionId, stream: TcpStream, e
 /// What keeps a connection counted while it lives.
 struct Admitted {
     room: mpsc::Sender<Input>,
-    _address: FromAddress,
     _user: OfUser,
 }
 
@@ -138,11 +141,9 @@ async fn enter(
     connection: ConnectionId,
     outbox: &Arc<Outbox>,
 ) -> Result<Admitted, Close> {
-    if node.draining.is_cancelled() {
-        return Err(Close::retry(close::RESTART, node.random_below(RETRY_MS)));
+    if node.closing.is_cancelled() {
+        return Err(Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS)));
     }
-    let too_many = || Close::retry(close::TOO_MANY, TOO_MANY_RETRY_MS);
-    let address = node.connections.open_from(ask.address.limit_key(), node.limits).ok_or_else(too_many)?;
     let refuse = |code: Code| Close::new(code.close(), code.as_str());
 
     let token = ask.token.ok_or_else(|| refuse(Code::Unauthenticated))?;
@@ -180,7 +181,11 @@ async fn enter(
         outbox: outbox.clone(),
     };
     let room = node.join(room, joiner).await.ok_or_else(|| no_capacity(node))?;
-    Ok(Admitted { room, _address: address, _user: user })
+    Ok(Admitted { room, _user: user })
+}
+
+fn too_many() -> Close {
+    Close::retry(close::TOO_MANY, TOO_MANY_RETRY_MS)
 }
 
 fn no_capacity(node: &Node) -> Close {

@@ -67,6 +67,14 @@ impl Behind {
         self.hosts_more.notify_one();
     }
 
+    fn report_again(&self, reports: Vec<v1::HostReport>) {
+        let mut waiting = self.hosts.lock();
+        for report in reports {
+            // Whatever came meanwhile is newer.
+            waiting.entry(report.room.clone()).or_insert(report);
+        }
+    }
+
     /// Works until `stop`, then writes what still waits, once.
     pub async fn run(&self, stop: CancellationToken) {
         tokio::join!(self.save_all(&stop), self.report_all(&stop));
@@ -120,8 +128,11 @@ impl Behind {
         loop {
             let is_work = !self.hosts.lock().is_empty();
             let stopping = until(&self.hosts_more, stop, is_work).await;
-            let reports: Vec<v1::HostReport> =
-                std::mem::take(&mut *self.hosts.lock()).into_values().collect();
+            let reports: Vec<v1::HostReport> = {
+                let mut waiting = self.hosts.lock();
+                let some: Vec<Vec<u8>> = waiting.keys().take(MAX_BATCH).cloned().collect();
+                some.iter().filter_map(|room| waiting.remove(room)).collect()
+            };
             if reports.is_empty() {
                 if stopping {
                     return;
@@ -133,9 +144,7 @@ impl Behind {
                 async move { client.report_hosts(request).await }
             });
             if call.await.is_err() {
-                for report in reports {
-                    self.report(report);
-                }
+                self.report_again(reports);
                 if stopping {
                     return;
                 }

@@ -76,11 +76,19 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
     let mut every = tokio::time::interval(BEAT);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut doubts = node.bus.doubts();
+    let mut last = Instant::now();
     loop {
         tokio::select! {
             _ = every.tick() => {}
             () = stop.cancelled() => break,
         }
+        if last.elapsed() > LIFE {
+            // The others may have held this node dead meanwhile, and whatever was news is old.
+            for (_, room) in node.rooms.list() {
+                let _ = room.try_send(Input::Notice(streamit_bus::Notice::Lost));
+            }
+        }
+        last = Instant::now();
         let own = node.incarnation();
         if node.bus.beat(own).await.is_err() || node.bus.doubts() != doubts {
             doubts = node.bus.doubts();

@@ -58,6 +58,14 @@ impl Registry {
         inbox.close();
     }
 
+    /// Forgets a room whose task has ended without a word.
+    pub fn forget_dead(&self, room: RoomId) {
+        let mut shard = self.shard(room).lock();
+        if shard.get(&room).is_some_and(mpsc::Sender::is_closed) {
+            shard.remove(&room);
+        }
+    }
+
     /// All live rooms.
     #[must_use]
     pub fn list(&self) -> Vec<(RoomId, mpsc::Sender<Input>)> {

@@ -76,19 +76,21 @@ async fn compare(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> b
     both
 }
 
-/// Ends the connections whose sessions ended. Returns how far the log was read.
-async fn revocations(node: &Arc<Node>, after: u64) -> Option<u64> {
-    let reply = node
-        .api
-        .call(b"revocations", |mut client| async move {
-            client.revocations(v1::RevocationsRequest { after }).await
-        })
-        .await
-        .ok()?;
-    for entry in &reply.entries {
-        revoke(node, &entry.user, &entry.session);
+/// Ends the connections whose sessions ended. Returns how far the log was read: all of it, page by page.
+async fn revocations(node: &Arc<Node>, mut after: u64) -> Option<u64> {
+    loop {
+        let request = v1::RevocationsRequest { after };
+        let call =
+            node.api.call(b"revocations", move |mut client| async move { client.revocations(request).await });
+        let reply = call.await.ok()?;
+        for entry in &reply.entries {
+            revoke(node, &entry.user, &entry.session);
+        }
+        if reply.head <= after {
+            return Some(after);
+        }
+        after = reply.head;
     }
-    Some(reply.head.max(after))
 }
 
 /// Ends the connections of one session, or of a user when `session` is empty.

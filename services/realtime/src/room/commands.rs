@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use streamit_bus::{Cas, Error, Expect};
-use streamit_domain::playback::Command;
+use streamit_domain::playback::{Command, Version};
 use streamit_domain::{ConnectionId, MediaTime, Playback, UserId};
 use streamit_wire::frame::client::Frame as ClientFrame;
 use streamit_wire::frame::server::{Frame, chat_message};
@@ -135,19 +135,17 @@ impl Room {
     ) {
         self.is_appending = false;
         let answers = result.unwrap_or_default();
-        let mut stored = Vec::new();
+        let (mut stored, mut repeated) = (Vec::<v1::ChatMessage>::new(), Vec::new());
         let mut answers = answers.into_iter();
         for draft in drafts {
             let client_id = draft.client_id.as_deref();
             match answers.next() {
                 Some(v1::Appended { message: Some(message), repeated_key: true, .. }) => {
-                    // Said before, maybe long ago: the sender alone learns what became of it.
-                    let frame = ws::text(&chat_message(&message));
-                    if let Some(member) = self.members.get(draft.connection) {
-                        member.outbox.push(frame, Kind::Other);
-                    }
-                    if message.seq > self.tail.head() {
-                        stored.push(message);
+                    if message.seq > self.tail.head() && !stored.iter().any(|other| other.seq == message.seq)
+                    {
+                        stored.push(message); // said by an earlier try, whose answer was lost: nobody has seen it yet
+                    } else {
+                        repeated.push((draft.connection, message));
                     }
                 }
                 Some(v1::Appended { message: Some(message), .. }) => stored.push(message),
@@ -159,6 +157,12 @@ impl Room {
             }
         }
         self.show(stored, now);
+        // Said before, maybe long ago: the sender alone learns what became of it.
+        for (connection, message) in repeated {
+            if let Some(member) = self.members.get(connection) {
+                member.outbox.push(ws::text(&chat_message(&message)), Kind::Other);
+            }
+        }
         self.append_waiting();
     }
 
@@ -207,13 +211,24 @@ impl Room {
     }
 
     fn store_playback(&mut self, pending: Pending, now: Now) {
+        let version = self.is_stored.then_some(self.playback.version);
+        self.store_after(self.playback, version, pending, now);
+    }
+
+    /// Stores what `pending` makes of `base`, if `version` is what is stored.
+    fn store_after(&mut self, base: Playback, version: Option<Version>, pending: Pending, now: Now) {
+        // Much may have happened since it was asked for. The fence it goes out with is that of the facts here, so they
+        // must still give the right to it.
+        if let Some((_, user)) = pending.from
+            && !self.is_controller(user)
+        {
+            self.fail(&pending, Code::HostOnly);
+            self.command_waiting(now);
+            return;
+        }
         let seen = self.playback.version.number;
-        let next = self.playback.after(pending.command, self.facts.fence, seen, now.room);
-        let expect = Expect {
-            version: self.is_stored.then_some(self.playback.version),
-            confirmed: pending.confirmed,
-            only_if_empty: pending.from.is_none(),
-        };
+        let next = base.after(pending.command, self.facts.fence, seen, now.room);
+        let expect = Expect { version, confirmed: pending.confirmed, only_if_empty: pending.from.is_none() };
         self.command = Some(pending);
         self.effects.push(Effect::SetPlayback(expect, next));
     }
@@ -229,20 +244,11 @@ impl Room {
             }
             Ok(Cas::Conflict(stored)) => {
                 self.is_stored = true;
-                if stored.version > self.playback.version {
-                    self.show_playback(stored);
-                } else {
-                    // Behind what was shown here: the next state is computed from this one, and numbered above both.
-                    let number = self.playback.version.number;
-                    self.playback = stored;
-                    self.playback.version.number = stored.version.number;
-                    if number > stored.version.number {
-                        self.put_back(stored, number, pending, now);
-                        return;
-                    }
-                }
+                self.show_playback(stored);
                 if pending.tries < MAX_TRIES {
-                    self.store_playback(pending, now);
+                    // What is stored may lie behind what was shown here, because the store lost some or because news was
+                    // faster than this answer: either way the next state is numbered above both.
+                    self.store_after(stored, Some(stored.version), pending, now);
                     return;
                 }
                 self.fail(&pending, Code::TryAgain);
@@ -261,18 +267,6 @@ impl Room {
             Ok(Cas::Fenced(_) | Cas::Unknown) | Err(_) => self.fail(&pending, Code::TryAgain),
         }
         self.command_waiting(now);
-    }
-
-    /// Replaces a stored state that lies below what clients here have seen, numbered above both.
-    fn put_back(&mut self, stored: Playback, seen: u64, pending: Pending, now: Now) {
-        let next = stored.after(pending.command, self.facts.fence, seen, now.room);
-        let expect = Expect {
-            version: Some(stored.version),
-            confirmed: pending.confirmed,
-            only_if_empty: pending.from.is_none(),
-        };
-        self.command = Some(pending);
-        self.effects.push(Effect::SetPlayback(expect, next));
     }
 
     fn wait_for_facts(&mut self, pending: Pending, confirmed: bool) {
@@ -306,7 +300,6 @@ impl Room {
         if state.version <= self.playback.version {
             return;
         }
-        // Clients know the number alone: it must grow for them even where the fence decided.
         self.playback = state;
         self.is_stored = true;
         let frame = Frame::PlaybackState((&state).into()).to_json();

@@ -36,11 +36,7 @@ const FULL_RETRY_MS: u64 = 10_000;
 
 impl Room {
     pub(super) fn on_join(&mut self, joiner: Joiner) {
-        if self.is_over {
-            joiner.outbox.close(Close::retry(close::LOST_PLACE, OVER_RETRY_MS));
-            return;
-        }
-        if joiner.admitted > self.facts.version {
+        if joiner.admitted > self.facts.version && !self.is_over {
             self.doorstep.push(joiner);
             self.ask_for_facts();
             return;
@@ -69,22 +65,27 @@ impl Room {
                 && let Some(since) = resume.since
                 && let tail::Resume::Ask(after, before) = self.tail.resume(since, resume.epoch, false)
             {
-                resume.asks += u8::from(answered.is_some());
+                // An answer that began above what this one needs was meant for somebody else.
+                resume.asks += u8::from(answered.is_some_and(|(from, _)| from <= after));
                 resume.asked |= answered == Some((after, before)) || resume.asks >= MAX_ASKS;
             }
             self.on_join(joiner);
         }
     }
 
-    /// Sends everybody on the doorstep away: what they wait for can't be had.
-    pub(super) fn clear_doorstep(&mut self) {
-        for joiner in self.doorstep.drain(..) {
+    /// Sends those on the doorstep away who wait for facts, or for chat, that can't be had.
+    pub(super) fn clear_doorstep(&mut self, waits_for_facts: bool) {
+        let version = self.facts.version;
+        for joiner in self.doorstep.extract_if(.., |joiner| (joiner.admitted > version) == waits_for_facts) {
             joiner.outbox.close(Close::retry(Code::TryAgain.close(), 1_000));
         }
     }
 
     /// Why somebody admitted at `admitted` may not be here.
     pub(super) fn refusal(&self, user: UserId, admitted: u64) -> Option<Close> {
+        if self.is_over {
+            return Some(Close::retry(close::LOST_PLACE, OVER_RETRY_MS));
+        }
         let code = match self.facts.life {
             Life::Closed => Code::RoomClosed,
             Life::Expired => Code::RoomExpired,
@@ -122,11 +123,7 @@ impl Room {
         self.is_entering = false;
         let ended = std::mem::take(&mut self.entering);
         match result {
-            Ok((change, roster)) => {
-                let host_came = change.joined.iter().any(|(user, _)| *user == self.facts.host);
-                if host_came && (self.is_host_away || self.facts.host_deadline.is_some()) {
-                    self.report_host(true, change.version);
-                }
+            Ok((_, roster)) => {
                 self.adopt(&roster, now);
             }
             Err(_) => {

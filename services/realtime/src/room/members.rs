@@ -50,6 +50,15 @@ impl Member {
     }
 }
 
+/// Whoever is left when a room ends (it failed inside) is told to come back.
+impl Drop for Members {
+    fn drop(&mut self) {
+        for member in &self.all {
+            member.outbox.close(Close::retry(close::LOST_PLACE, 500));
+        }
+    }
+}
+
 /// All connections, in one piece of memory: a delivery walks it from end to end.
 #[derive(Debug, Default)]
 pub(super) struct Members {
@@ -117,7 +126,9 @@ impl Members {
                 // Nobody reads there: what waits would only keep the close from being sent.
                 let close = Close::retry(close::SILENT, 1_000);
                 member.outbox.close(Close { after_queue: false, ..close });
-            } else if member.stage != Stage::Live && up.saturating_sub(member.waiting_since) >= STUCK_MS {
+            } else if member.stage != Stage::Live
+                && up.saturating_sub(member.waiting_since.max(member.outbox.last_wrote())) >= STUCK_MS
+            {
                 let close = Close::retry(close::TOO_SLOW, 1_000);
                 member.outbox.close(Close { after_queue: false, ..close });
             } else if up.saturating_sub(member.pinged) >= PING_MS {

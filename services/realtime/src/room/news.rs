@@ -101,10 +101,13 @@ impl Room {
     }
 
     pub(super) fn ask_for_history(&mut self, after: u64, before: u64) {
-        if !self.is_reading_history {
-            self.is_reading_history = true;
-            self.effects.push(Effect::ReadHistory(after, before));
+        if self.is_reading_history {
+            // What is being read may be older than what was just heard.
+            self.must_read_history |= before == 0;
+            return;
         }
+        self.is_reading_history = true;
+        self.effects.push(Effect::ReadHistory(after, before));
     }
 
     pub(super) fn on_history(
@@ -116,7 +119,7 @@ impl Room {
     ) {
         self.is_reading_history = false;
         let Ok(reply) = result else {
-            self.clear_doorstep();
+            self.clear_doorstep(false);
             if self.tail.gap().is_some() {
                 self.gap_due = Some(now.up + 1_000);
             }
@@ -124,10 +127,10 @@ impl Room {
         };
         if reply.epoch != self.tail.epoch() {
             self.ask_for_facts();
-            self.clear_doorstep();
+            self.clear_doorstep(false);
             return;
         }
-        self.tail.kept_from(reply.kept_from);
+        let kept_from = reply.kept_from;
         if before != 0 && before <= self.tail.head() {
             self.tail.prepend(&reply.messages);
         } else {
@@ -136,6 +139,10 @@ impl Room {
             if more && self.tail.head() < reply.head && self.tail.gap().is_none() {
                 self.ask_for_history(self.tail.head(), 0);
             }
+        }
+        self.tail.kept_from(kept_from);
+        if std::mem::take(&mut self.must_read_history) {
+            self.ask_for_history(self.tail.head(), 0);
         }
         self.open_the_door(Some((after, before)));
     }
@@ -154,20 +161,16 @@ impl Room {
 
     pub(super) fn on_facts(&mut self, result: Result<Option<v1::Facts>, Away>, now: Now) {
         self.is_reading_facts = false;
-        match result {
-            Ok(Some(facts)) => {
-                self.take_facts(&facts, now);
-                self.resume_command(true, now);
-            }
-            Ok(None) | Err(Away) => {
-                self.resume_command(false, now);
-                if self.doorstep.iter().any(|joiner| joiner.admitted > self.facts.version) {
-                    self.clear_doorstep();
-                }
-            }
+        let again = std::mem::take(&mut self.must_read_facts);
+        let told = result.ok().flatten();
+        if let Some(facts) = &told {
+            self.take_facts(facts, now);
         }
-        if std::mem::take(&mut self.must_read_facts) {
-            self.ask_for_facts();
+        if again {
+            self.ask_for_facts(); // somebody asked after this was read: he waits for the next answer
+        } else {
+            self.resume_command(told.is_some(), now);
+            self.clear_doorstep(true);
         }
         if self.doorstep.iter().any(|joiner| joiner.admitted <= self.facts.version) {
             self.open_the_door(None);
@@ -231,6 +234,7 @@ impl Room {
                 // What was shown can't be trusted: everybody comes back and resumes against the truth, in a room that is
                 // read anew.
                 self.is_over = true;
+                self.open_the_door(None);
                 self.put_everybody_out(&Close::retry(close::LOST_PLACE, OVER_RETRY_MS), Gone::Grace, now);
             }
         }

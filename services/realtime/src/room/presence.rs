@@ -76,12 +76,9 @@ impl Room {
 
     /// A removal that this node made: what follows from it is this node's to do.
     fn after_removal(&mut self, change: &RosterChange, now: Now) {
-        if change.left.iter().any(|(user, _)| *user == self.facts.host) {
-            self.report_host(false, change.version);
-        }
-        let emptied = change.online == 0 && !change.left.is_empty();
         self.apply(change, now);
-        if emptied && self.playback.is_playing {
+        // Also when it changed nothing: an earlier try may have, whose answer was lost.
+        if change.online == 0 && self.playback.is_playing {
             self.command_of_house(Command::Pause(None), now);
         }
     }
@@ -96,8 +93,13 @@ impl Room {
             return;
         }
         self.roster_version = change.version;
-        let went = change.left.iter().map(|(user, _)| *user).collect();
+        let went: Vec<UserId> = change.left.iter().map(|(user, _)| *user).collect();
+        // Somebody held this node dead, and was wrong: who is connected here is here.
+        let is_wrong = went.iter().any(|user| self.members.of_user(*user).next().is_some());
         self.change_users(change.joined.clone(), went, now);
+        if is_wrong {
+            self.reenter();
+        }
     }
 
     /// Takes in the roster as it was just read, unless what is known here is newer.
@@ -110,6 +112,9 @@ impl Room {
 
     pub(super) fn on_roster(&mut self, asked_at: u64, result: Result<Roster, Error>, now: Now) {
         self.is_reading_roster = false;
+        if std::mem::take(&mut self.must_read_roster) {
+            self.ask_for_roster();
+        }
         let Ok(roster) = result else { return };
         let has_all = self.members.iter().all(|member| {
             let key = self.key(member.connection);
@@ -124,10 +129,13 @@ impl Room {
     }
 
     pub(super) fn ask_for_roster(&mut self) {
-        if !self.is_reading_roster {
-            self.is_reading_roster = true;
-            self.effects.push(Effect::ReadRoster(self.roster_version));
+        if self.is_reading_roster {
+            // What is being read may be older than what was just heard.
+            self.must_read_roster = true;
+            return;
         }
+        self.is_reading_roster = true;
+        self.effects.push(Effect::ReadRoster(self.roster_version));
     }
 
     pub(super) fn reenter(&mut self) {
@@ -174,17 +182,23 @@ impl Room {
         let was_host_here = self.users.contains_key(&self.facts.host);
         let went: Vec<(UserId, Present)> =
             went.into_iter().filter_map(|user| self.users.remove_entry(&user)).collect();
-        let one_by_one = self.online() + came.len() as u64 <= TELL_EACH;
+        let (before, after) = (self.online() + went.len() as u64, self.online() + came.len() as u64);
+        let one_by_one = before.max(after) <= TELL_EACH;
         let is_change = !came.is_empty() || !went.is_empty();
         self.is_count_due |= is_change && !one_by_one;
+        // Who was told a count only and is told each from now on needs to know where that starts.
+        self.list_due |= is_change && !one_by_one && after <= TELL_EACH;
         if one_by_one {
             let left =
                 went.iter().map(|(user, present)| Frame::UserLeft { user: &present.name, user_id: *user });
             let new = came.iter().filter(|(user, _)| !self.users.contains_key(user));
             let joined = new.map(|(user, present)| Frame::UserJoined { user: &present.name, user_id: *user });
-            self.tell_all(left.chain(joined));
+            let frames = left.chain(joined).map(|frame| frame.to_json()).collect();
+            self.users.extend(came);
+            self.tell_all(frames);
+        } else {
+            self.users.extend(came);
         }
-        self.users.extend(came);
         self.look_for_host(was_host_here);
         if self.is_count_due && self.count_told + super::COUNT_MS <= now.up {
             self.tell_count(now);
@@ -200,11 +214,16 @@ impl Room {
     /// Tells the members when the host went or came back. A host who has not come yet is not away.
     fn look_for_host(&mut self, was_here: bool) {
         let is_here = self.users.contains_key(&self.facts.host);
+        if is_here && (self.is_host_away || self.facts.host_deadline.is_some()) {
+            self.report_host(true, self.roster_version);
+        }
         if is_here && self.is_host_away {
             self.is_host_away = false;
             self.tell(&Frame::HostReconnected);
         } else if was_here && !is_here && !self.is_host_away {
             self.is_host_away = true;
+            // Each node that sees it says so: the api takes the first word, and no answer that was lost loses it.
+            self.report_host(false, self.roster_version);
             let grace_seconds = self.facts.settings.host_grace_seconds;
             self.tell(&Frame::HostDisconnected { grace_seconds });
         }
@@ -212,11 +231,7 @@ impl Room {
 
     /// Somebody became host who may not be here: then nobody will ever see him go, so he is away from now on.
     pub(super) fn look_for_new_host(&mut self) {
-        let is_here = self.users.contains_key(&self.facts.host);
-        if !is_here && self.facts.host_deadline.is_none() {
-            self.report_host(false, self.roster_version);
-        }
-        self.is_host_away = is_here && self.is_host_away;
+        self.is_host_away &= self.users.contains_key(&self.facts.host);
         self.look_for_host(true);
     }
 

@@ -60,7 +60,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         let mut wake = node.instant(room.next_deadline());
-        if let Some(since) = idle_since {
+        if let Some(since) = idle_since.filter(|_| answers.is_empty()) {
             wake = wake.min(since + LINGER);
         }
         if sleep.deadline() != wake {
@@ -254,7 +254,7 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
             Box::pin(async move { Input::Moderated(connection, moderate(&node, &request).await) })
         }
         Effect::MarkGone(keys) => {
-            node.background.spawn({
+            node.last_words.spawn({
                 let node = node.clone();
                 async move {
                     let _ = node.bus.mark_gone(id, &keys).await; // else their node's death says it

@@ -12,7 +12,7 @@ use streamit_wire::v1;
 
 use crate::ws;
 
-/// Messages that may be held beyond a gap. When there are more, the gap is filled by asking for all of it.
+/// Messages that may be held beyond a gap. Of more, the last are dropped: they are asked for once the gap is filled.
 const MAX_HELD: usize = 256;
 
 /// What a resuming client can be given.
@@ -85,8 +85,11 @@ impl Tail {
     pub fn offer(&mut self, messages: impl IntoIterator<Item = v1::ChatMessage>) -> Vec<(u64, Bytes)> {
         let mut shown = Vec::new();
         for message in messages {
-            if message.seq > self.head && self.held.len() < MAX_HELD {
+            if message.seq > self.head {
                 self.held.insert(message.seq, message);
+                if self.held.len() > MAX_HELD {
+                    self.held.pop_last(); // never what is missing next
+                }
             }
             while let Some(next) = self.held.remove(&(self.head + 1)) {
                 self.head = next.seq;
@@ -131,7 +134,9 @@ impl Tail {
         }
         let place = seq.checked_sub(self.first()).and_then(|i| usize::try_from(i).ok());
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
+            self.bytes -= entry.frame.len();
             entry.frame = ws::text(&server::chat_message(tombstone));
+            self.bytes += entry.frame.len();
             self.history = None;
         }
         seq <= self.head
@@ -160,7 +165,7 @@ impl Tail {
         }
         // 0 means all that is kept; anything else must continue without a hole.
         let since = if since == 0 { self.kept_from.saturating_sub(1) } else { since };
-        if since + 1 < self.kept_from || self.head - since > chat::MAX_RESUME as u64 {
+        if since + 1 < self.kept_from || self.head.saturating_sub(since) > chat::MAX_RESUME as u64 {
             return Resume::Last;
         }
         if since + 1 < self.first() {
@@ -257,6 +262,15 @@ mod tests {
         assert_eq!(tail.gap(), Some(5));
         assert_eq!(numbers(&tail.offer([message(4), message(4)])), [4, 5]);
         assert_eq!((tail.gap(), tail.head()), (None, 5));
+    }
+
+    #[test]
+    fn a_gap_is_filled_however_much_lies_beyond_it() {
+        let mut tail = tail(1..=1);
+        assert!(tail.offer((3..3 + 2 * MAX_HELD as u64).map(message)).is_empty());
+        let shown = numbers(&tail.offer([message(2)]));
+        assert_eq!(shown.len(), MAX_HELD);
+        assert_eq!((shown[0], tail.gap()), (2, None));
     }
 
     #[test]

@@ -675,3 +675,94 @@ fn above_two_hundred_people_are_told_as_a_count() {
     let frames = world.frames(1);
     assert_eq!((frames.len(), &frames[0]["online"]), (1, &203.into()));
 }
+
+#[test]
+fn a_command_that_waited_is_not_stored_for_somebody_who_is_no_longer_host() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(1.0));
+    world.command(1, play(2.0));
+    let (_, first) = world.set();
+    world.tell_facts(5, &Facts { host: user(2), fence: 2, ..facts(6) });
+    world.on(Input::PlaybackSet(first, Ok(Cas::Stored)));
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+    assert!(world.frames(1).iter().any(|frame| frame["code"] == "HOST_ONLY"));
+}
+
+#[test]
+fn an_answer_that_news_has_overtaken_takes_nothing_back() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(1.0));
+    let (_, next) = world.set();
+    let mut second = next;
+    second.version.number += 1;
+    let mut third = next;
+    third.version.number += 2;
+    let event = v1::Event { kind: Some(v1::event::Kind::Playback((&third).into())), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    world.on(Input::PlaybackSet(next, Ok(Cas::Conflict(second))));
+    assert_eq!(world.room.playback.version, third.version);
+    let (expect, again) = world.set();
+    assert_eq!(expect.version, Some(second.version));
+    assert!(again.version > third.version);
+    world.on(Input::PlaybackSet(again, Ok(Cas::Conflict(third))));
+    let (_, again) = world.set();
+    world.on(Input::PlaybackSet(again, Ok(Cas::Stored)));
+    assert_eq!(world.types(1), ["PLAYBACK_STATE", "PLAYBACK_STATE"], "the third and ours, each once");
+}
+
+#[test]
+fn a_node_that_was_wrongly_held_dead_enters_its_members_again() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    let keys: Vec<EntryKey> = world.roster.entries.keys().copied().collect();
+    let change = world.leave(&keys);
+    world.on(Input::Notice(Notice::Roster(Arc::new(change))));
+    assert!(world.wants(|effect| matches!(effect, Effect::Reenter(entries, _) if entries.len() == 2)));
+}
+
+#[test]
+fn a_message_found_stored_by_a_second_try_is_shown_once() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let say = ClientFrame::Chat { text: "hi".into(), client_id: Some("a".into()) };
+    world.on(Input::Frame(ConnectionId(1), say));
+    let drafts = world.take(
+        |effect| matches!(effect, Effect::Append(_)),
+        |effect| match effect {
+            Effect::Append(drafts) => drafts,
+            _ => unreachable!(),
+        },
+    );
+    let found =
+        v1::Appended { message: Some(message(1)), repeated_key: true, epoch: 1, ..v1::Appended::default() };
+    world.on(Input::Appended(drafts, Ok(vec![found])));
+    world.tell_chat(&[1]);
+    assert_eq!(world.types(1), ["CHAT_MESSAGE"]);
+}
+
+#[test]
+fn a_room_that_falls_back_to_few_tells_the_whole_list() {
+    let mut world = World::new();
+    world.room.setup.limits = false;
+    for n in 1..=202 {
+        let joiner = world.joiner(n, u128::from(n), 5);
+        world.on(Input::Join(joiner));
+        world.answer_enter();
+        world.frames(1);
+    }
+    for n in 3..=202 {
+        world.on(Input::Gone(ConnectionId(n), Gone::Now));
+    }
+    while world.wants(|effect| matches!(effect, Effect::Leave(..))) {
+        world.answer_leave();
+        world.frames(1);
+    }
+    world.pass(HEARTBEAT_MS);
+    let frames = world.frames(1);
+    let list = frames.iter().find(|frame| frame["type"] == "ROOM_PARTICIPANTS");
+    assert_eq!(list.map(|list| &list["online"]), Some(&2.into()), "{frames:?}");
+    assert!(!world.outboxes[&1].is_closing());
+}
