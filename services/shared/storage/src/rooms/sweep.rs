@@ -21,7 +21,8 @@ pub struct HostReport {
     pub room: RoomId,
     /// Whom the report is about; ignored when that is no longer the host.
     pub host: UserId,
-    /// The fence the node holds; ignored when it is not the room's.
+    /// The fence the node holds. It may be behind: a co-host who was made meanwhile raised it, and the host is away all
+    /// the same. A fence that the room never had is ignored.
     pub fence: u64,
     /// The roster version at which it was seen; ignored unless it is newer than the last report's.
     pub roster_version: u64,
@@ -87,7 +88,7 @@ pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -
         let Some(room) = rooms.get_mut(&report.room.0) else { continue };
         let seen = row::to_i64(report.roster_version);
         let is_stale = room.host_lost_roster_version.is_some_and(|before| before >= seen);
-        if is_stale || room.host_id != report.host.0 || room.host_fence != row::to_i64(report.fence) {
+        if is_stale || room.host_id != report.host.0 || room.host_fence < row::to_i64(report.fence) {
             continue;
         }
         let before = room.host_deadline;

@@ -1,8 +1,9 @@
 //! Deadlines and what else the sweeper looks for.
 
 use streamit_domain::playback::{Command, Playback};
-use streamit_domain::room::{Access, FOREVER, Life};
+use streamit_domain::room::{Access, FOREVER, Life, Role};
 use streamit_domain::{RoomId, UserId};
+use streamit_storage::participants;
 use streamit_storage::rooms::{self, HostReport, Room};
 
 use crate::harness::{Db, NOW, id, later};
@@ -10,6 +11,8 @@ use crate::harness::{Db, NOW, id, later};
 both_engines!(
     a_lost_host_gets_a_deadline_and_loses_it_on_return,
     reports_that_are_late_or_about_others_are_ignored,
+    a_host_who_was_appointed_while_away_is_waited_for,
+    a_host_who_goes_as_a_cohost_is_made_is_waited_for,
     one_replica_decides_a_deadline,
     empty_rooms_are_found_by_when_somebody_was_last_there,
     rooms_whose_film_runs_are_found,
@@ -56,6 +59,39 @@ async fn reports_that_are_late_or_about_others_are_ignored(db: Db) {
     assert_eq!(report(&db, &[]).await, []);
     let now = db.reload(room.id).await;
     assert_eq!((now.host_deadline, now.facts_version), (None, 1));
+}
+
+async fn a_host_who_was_appointed_while_away_is_waited_for(db: Db) {
+    let room = db.room(Access::Public).await;
+    let bo = db.member(room.id, "Bo").await;
+    report(&db, &[lost(&room, 10)]).await;
+    let mut tx = db.store.begin().await.unwrap();
+    rooms::set_host(&mut tx, room.id, bo, NOW).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(db.reload(room.id).await.host_deadline, None, "nobody waits for the host before any more");
+    assert_eq!(report(&db, &[lost(&room, 11)]).await, [], "nor takes a word about him");
+
+    // The roster has not changed since the last report about the host before.
+    let room = db.reload(room.id).await;
+    let changed = report(&db, &[lost(&room, 10)]).await;
+
+    assert_eq!(changed, [(room.id, room.facts_version + 1)]);
+    assert_eq!(db.reload(room.id).await.host_deadline, Some(later(30_000)));
+    let due = rooms::due_deadlines(&mut db.store.read().await.unwrap(), later(30_000), 10).await.unwrap();
+    assert_eq!(due.iter().map(|room| (room.host, room.fence)).collect::<Vec<_>>(), [(bo, 2)]);
+}
+
+async fn a_host_who_goes_as_a_cohost_is_made_is_waited_for(db: Db) {
+    let room = db.room(Access::Public).await;
+    let bo = db.member(room.id, "Bo").await;
+    let mut tx = db.store.begin().await.unwrap();
+    participants::set_role(&mut tx, room.id, bo, Role::Cohost, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(db.reload(room.id).await.fence, 2);
+
+    report(&db, &[lost(&room, 10)]).await; // by a node that has not heard of it
+
+    assert_eq!(db.reload(room.id).await.host_deadline, Some(later(30_000)));
 }
 
 async fn one_replica_decides_a_deadline(db: Db) {
