@@ -192,9 +192,12 @@ impl Connection {
         self.receiver.expect(what, pick).await
     }
 
-    /// Sends a PING and gives all that came before its PONG: after that, everything sent earlier on this
-    /// connection has been looked at by the server. A way to see that something did *not* happen, without
-    /// waiting for a while.
+    /// Sends a PING and gives all that came before its PONG: what the server had sent by the time it read the PING.
+    ///
+    /// That is not yet the room's answer to everything sent earlier. The connection itself answers a PING, so a PONG
+    /// may overtake what the room says to a PLAY or a chat message that was sent before it. Where that matters, wait
+    /// for the answer itself, or for one that comes after it: the room answers in turn, so a `SYNC_CHECK` that is
+    /// far off the film's position marks the place by its `SYNC_CORRECTION`.
     ///
     /// # Errors
     /// As [`Connection::next_event`].
