@@ -14,7 +14,7 @@
 //! deadlines and ends rooms nobody visits. Any number of replicas do this side by side; the database decides.
 //!
 //! To add a call: a file or function under the resource, a line in its table of contents, a row in
-//! `tests/http.rs`. The crate knows no SQL and no Redis.
+//! `tests/http/`. The crate knows no SQL and no Redis.
 
 pub mod admin;
 pub mod config;
@@ -41,7 +41,7 @@ use anyhow::{Context, ensure};
 use streamit_bus::redis::{RedisOptions, RedisRooms};
 use streamit_bus::{SharedQuota, SharedRooms};
 use streamit_storage::{Options, Store};
-use streamit_telemetry::{SharedClock, SharedEntropy, SystemClock, SystemEntropy};
+use streamit_telemetry::{Health, SharedClock, SharedEntropy, SystemClock, SystemEntropy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -148,6 +148,12 @@ impl Api {
     /// All of HTTP: every path, with its layers and fallbacks. Merge only routers into it that have no fallback.
     pub fn http(&self) -> axum::Router {
         http::router(&self.app)
+    }
+
+    /// What `/readyz` answers from. A program that holds more than the api adds checks of its own.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.app.health
     }
 
     /// All gRPC services, for [`Server::add_routes`]: on TCP, or on any stream.

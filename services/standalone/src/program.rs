@@ -80,6 +80,9 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
     let realtime = Realtime::new(&public, "standalone".into(), authority, rooms, clock, entropy);
 
     let (node, end) = (CancellationToken::new(), CancellationToken::new());
+    // Said no more from the moment a stop begins: balancers look elsewhere while the connections are being closed.
+    let staying = api.health().check("not draining");
+    staying.set(true);
     let calls = tokio::spawn(calls);
     let router = api.http().merge(realtime.sockets());
     let serving = tokio::spawn(streamit_edge::serve(listener, router, end.clone()));
@@ -91,6 +94,7 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
     };
     let stopping = async {
         stop.first.cancelled().await;
+        staying.set(false);
         let plan = Drain::within(Duration::from_secs(u64::from(config.drain_seconds)));
         tokio::select! {
             () = realtime.drain(plan) => {}
