@@ -76,14 +76,14 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The session cookie's secret.
+/// The session cookie's secret. Other cookies of the same site may be anything, even no text.
 pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let pairs =
-        headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|l| l.split(';'));
-    pairs
-        .filter_map(|pair| pair.trim().split_once('='))
+    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    lines
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
         .find(|(name, _)| *name == COOKIE_NAME)
-        .map(|(_, v)| v)
+        .map(|(_, secret)| secret)
 }
 
 /// The header that sets the cookie; `Secure` only where it would come back.
@@ -123,6 +123,8 @@ mod tests {
     fn the_cookie_is_found_among_others() {
         assert_eq!(cookie(&headers("cookie", "a=1; streamit_session=xyz; b=2")), Some("xyz"));
         assert_eq!(cookie(&headers("cookie", "xstreamit_session=xyz")), None);
+        let odd = HeaderValue::from_bytes(b"a=\xff; streamit_session=xyz").unwrap();
+        assert_eq!(cookie(&HeaderMap::from_iter([(COOKIE, odd)])), Some("xyz"));
     }
 
     #[test]
