@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use streamit_bus::SharedRooms;
+use streamit_bus::memory::MemoryQuota;
 use streamit_domain::{ConnectionId, Incarnation, RoomId, Timestamp};
 use streamit_telemetry::{Health, SharedClock, SharedEntropy};
 use tokio::sync::mpsc;
@@ -60,6 +61,8 @@ pub struct Node {
     pub connections: Arc<Connections>,
     /// What is written to the api behind the scenes.
     pub behind: Behind,
+    /// Guesses at room codes, by address.
+    pub guesses: MemoryQuota,
     /// Rooms and connections.
     pub background: TaskTracker,
     /// What must still be said at a stop.
@@ -92,6 +95,7 @@ impl Node {
             connections: Arc::default(),
             behind: Behind::new(parts.api.clone()),
             api: parts.api,
+            guesses: MemoryQuota::new(parts.clock.clone()),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),
             closing: CancellationToken::new(),

@@ -132,6 +132,8 @@ pub struct Room {
 
     drafts: Vec<Draft>,
     is_appending: bool,
+    /// What of the append under way has a client id: sent again meanwhile, it is answered by the first.
+    appending: Vec<(UserId, String)>,
     commands: VecDeque<commands::Pending>,
     /// The command being stored.
     command: Option<commands::Pending>,
@@ -179,6 +181,7 @@ impl Room {
             must_reenter: false,
             drafts: Vec::new(),
             is_appending: false,
+            appending: Vec::new(),
             commands: VecDeque::new(),
             command: None,
             is_reading_facts: false,
@@ -261,6 +264,9 @@ impl Room {
         if self.heartbeat_due <= now.up {
             self.heartbeat_due = now.up + HEARTBEAT_MS;
             self.members.heartbeat(now.up);
+            if self.members.all_live() {
+                self.tail.trim();
+            }
             self.tempo.retain(|_, tempo| now.up.saturating_sub(tempo.used) < TEMPO_MS);
             if std::mem::take(&mut self.list_due) {
                 self.tell_participants();

@@ -71,6 +71,10 @@ impl Session {
             Message::Ping(payload) => {
                 return if self.allows_ping(micros) { Action::Reply(ws::pong(&payload)) } else { flood() };
             }
+            Message::Fragment => {
+                let is_flood = self.limits && self.frames.take(FRAMES, micros).is_err();
+                return if is_flood { flood() } else { Action::Nothing };
+            }
             Message::Binary => Err(Code::Binary),
             Message::NotUtf8 => Err(Code::InvalidJson),
             Message::Text(text) => Ok(client::Frame::parse(&text)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
+use streamit_bus::Quota;
+use streamit_domain::rate::Rate;
 use streamit_domain::{ConnectionId, RoomCode, RoomId};
 use streamit_edge::{Peer, is_allowed};
 use streamit_wire::code::close;
@@ -35,6 +38,8 @@ use crate::ws::handshake;
 const ADMISSION: Duration = Duration::from_secs(8);
 /// When to come back if there is no capacity now, in milliseconds; as much again by chance.
 const RETRY_MS: u64 = 1_000;
+/// Codes of rooms that do not exist: 60 a minute for each address.
+const GUESSES: Rate = Rate::per_minute(60);
 /// When to come back with too many connections, in milliseconds.
 const TOO_MANY_RETRY_MS: u64 = 10_000;
 
@@ -47,15 +52,20 @@ struct Ask {
 }
 
 /// Accepts the upgrade and lets the client in, or tells why not.
-pub async fn upgrade(State(app): State<App>, Path(code): Path<String>, mut request: Request) -> Response {
+pub async fn upgrade(
+    State(app): State<App>,
+    code: Result<Path<String>, PathRejection>,
+    mut request: Request,
+) -> Response {
+    // What is not text names no room, and is told so like any other code.
+    let code = code.map_or_else(|_| String::new(), |Path(code)| code);
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let (parts, _body) = request.into_parts();
     if !is_allowed(&parts, &app.allowed_origins) {
         return problem(Code::CrossSite);
     }
     let (Some(accept), Some(on_upgrade)) = (handshake::accept(&parts.headers), on_upgrade) else {
-        let mut response = problem(Code::Invalid);
-        *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+        let mut response = problem(Code::NotWebSocket);
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
@@ -145,6 +155,7 @@ async fn enter(
         return Err(Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS)));
     }
     let refuse = |code: Code| Close::new(code.close(), code.as_str());
+    let address = ask.address.limit_key();
 
     let token = ask.token.ok_or_else(|| refuse(Code::Unauthenticated))?;
     let claims = node.keys.verify(&token, node.room_time(), &node.api).await.map_err(|why| match why {
@@ -166,6 +177,9 @@ async fn enter(
             Some(Code::TryAgain) | None => no_capacity(node),
             // A token of a session that has ended is as good as none; 4011 is for sockets that were open.
             Some(Code::SessionRevoked) => refuse(Code::Unauthenticated),
+            Some(code @ (Code::RoomNotFound | Code::NotApproved)) => guess(node, &address, code)
+                .await
+                .map_or_else(|| refuse(code), |wait| Close::retry(close::TOO_MANY, wait)),
             Some(code) if code.close() == 0 => refuse(Code::NotApproved),
             Some(code) => refuse(code),
         });
@@ -182,6 +196,19 @@ async fn enter(
     };
     let room = node.join(room, joiner).await.ok_or_else(|| no_capacity(node))?;
     Ok(Admitted { room, _user: user })
+}
+
+/// Counts an address's guesses at room codes. When it has made too many, `Some` milliseconds to wait: it is then no longer
+/// told a code that does not exist from a room that is not its own, while members come in as always.
+async fn guess(node: &Node, address: &str, code: Code) -> Option<u64> {
+    if !node.limits {
+        return None;
+    }
+    let counted = match code {
+        Code::RoomNotFound => node.guesses.take(address, GUESSES).await,
+        _ => node.guesses.peek(address, GUESSES).await,
+    };
+    counted.err().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1))
 }
 
 fn too_many() -> Close {

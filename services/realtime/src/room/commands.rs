@@ -78,6 +78,21 @@ impl Room {
 
     fn on_chat(&mut self, draft: Draft, now: Now) {
         let client_id = draft.client_id.as_deref();
+        // Sending again has no second effect, so nothing is asked of it: it is answered, now or by the first.
+        if let Some(id) = client_id {
+            if let Some(frame) = self.tail.find(draft.user, id) {
+                if let Some(member) = self.members.get(draft.connection) {
+                    member.outbox.push(frame, Kind::Other);
+                }
+                return;
+            }
+            let waits = |other: &Draft| other.user == draft.user && other.client_id.as_deref() == Some(id);
+            if self.appending.iter().any(|(user, other)| *user == draft.user && other == id)
+                || self.drafts.iter().any(waits)
+            {
+                return;
+            }
+        }
         if !self.facts.settings.is_chat_enabled {
             self.refuse(draft.connection, Code::ChatDisabled, client_id);
             return;
@@ -123,6 +138,8 @@ impl Room {
     fn append_waiting(&mut self) {
         if !self.is_appending && !self.drafts.is_empty() {
             self.is_appending = true;
+            let keys = self.drafts.iter().filter_map(|draft| Some((draft.user, draft.client_id.clone()?)));
+            self.appending = keys.collect();
             self.effects.push(Effect::Append(std::mem::take(&mut self.drafts)));
         }
     }
@@ -134,6 +151,7 @@ impl Room {
         now: Now,
     ) {
         self.is_appending = false;
+        self.appending.clear();
         let answers = result.unwrap_or_default();
         let (mut stored, mut repeated) = (Vec::<v1::ChatMessage>::new(), Vec::new());
         let mut answers = answers.into_iter();

@@ -67,6 +67,11 @@ pub(super) struct Members {
 }
 
 impl Members {
+    /// Whether nobody is catching up.
+    pub(super) fn all_live(&self) -> bool {
+        self.all.iter().all(|member| member.stage == Stage::Live)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }

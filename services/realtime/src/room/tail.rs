@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use streamit_domain::chat;
+use streamit_domain::{UserId, chat};
 use streamit_wire::frame::server;
 use streamit_wire::v1;
 
@@ -14,6 +14,9 @@ use crate::ws;
 
 /// Messages that may be held beyond a gap. Of more, the last are dropped: they are asked for once the gap is filled.
 const MAX_HELD: usize = 256;
+
+/// Bytes of frames that are kept while somebody catches up: more than a room's burst of the longest messages.
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// What a resuming client can be given.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +34,19 @@ struct Entry {
     seq: u64,
     /// The `CHAT_MESSAGE` as it travels; a history is made of the same bytes.
     frame: Bytes,
+    /// Who sent it under which client id, if it had one.
+    key: Option<(UserId, Box<str>)>,
+}
+
+impl Entry {
+    fn new(message: &v1::ChatMessage) -> Self {
+        let user = UserId::from_slice(&message.user).ok().filter(|_| !message.client_id.is_empty());
+        Self {
+            seq: message.seq,
+            frame: ws::text(&server::chat_message(message)),
+            key: user.map(|user| (user, message.client_id.as_str().into())),
+        }
+    }
 }
 
 /// The end of a room's chat.
@@ -115,9 +131,9 @@ impl Tail {
             if message.seq + 1 != self.first() {
                 continue;
             }
-            let frame = ws::text(&server::chat_message(message));
-            self.bytes += frame.len();
-            self.entries.push_front(Entry { seq: message.seq, frame });
+            let entry = Entry::new(message);
+            self.bytes += entry.frame.len();
+            self.entries.push_front(entry);
         }
     }
 
@@ -143,14 +159,33 @@ impl Tail {
     }
 
     fn append(&mut self, message: &v1::ChatMessage) {
-        let frame = ws::text(&server::chat_message(message));
-        self.bytes += frame.len();
-        self.entries.push_back(Entry { seq: message.seq, frame });
+        let entry = Entry::new(message);
+        self.bytes += entry.frame.len();
+        self.entries.push_back(entry);
         while self.entries.len() > chat::MAX_RESUME
-            || (self.bytes > chat::MAX_RESUME_BYTES && self.entries.len() > chat::HISTORY)
+            || (self.bytes > MAX_BYTES && self.entries.len() > chat::HISTORY)
         {
-            self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.frame.len());
+            self.drop_first();
         }
+    }
+
+    fn drop_first(&mut self) {
+        self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.frame.len());
+    }
+
+    /// Lets go of what only somebody who is catching up could need.
+    pub fn trim(&mut self) {
+        while self.bytes > chat::MAX_RESUME_BYTES && self.entries.len() > chat::HISTORY {
+            self.drop_first();
+        }
+    }
+
+    /// The stored message that a user sent under this client id, if it is not long ago.
+    #[must_use]
+    pub fn find(&self, user: UserId, client_id: &str) -> Option<Bytes> {
+        let same =
+            |entry: &&Entry| entry.key.as_ref().is_some_and(|key| key.0 == user && &*key.1 == client_id);
+        self.entries.iter().rev().find(same).map(|entry| entry.frame.clone())
     }
 
     /// What a client that has everything up to `since` can be given. `asked` tells that the api was asked already.

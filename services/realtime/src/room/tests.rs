@@ -766,3 +766,48 @@ fn a_room_that_falls_back_to_few_tells_the_whole_list() {
     assert_eq!(list.map(|list| &list["online"]), Some(&2.into()), "{frames:?}");
     assert!(!world.outboxes[&1].is_closing());
 }
+
+#[test]
+fn sending_again_asks_nothing_of_pace_or_switches() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let say = || ClientFrame::Chat { text: "hi".into(), client_id: Some("a".into()) };
+    for _ in 0..20 {
+        world.on(Input::Frame(ConnectionId(1), say())); // the first is on its way
+    }
+    let drafts = world.take(
+        |effect| matches!(effect, Effect::Append(_)),
+        |effect| match effect {
+            Effect::Append(drafts) => drafts,
+            _ => unreachable!(),
+        },
+    );
+    assert_eq!(drafts.len(), 1);
+    let stored = v1::ChatMessage { client_id: "a".into(), ..message(1) };
+    let answer = v1::Appended { message: Some(stored), epoch: 1, ..v1::Appended::default() };
+    world.on(Input::Appended(drafts, Ok(vec![answer])));
+    assert_eq!(world.types(1), ["CHAT_MESSAGE"]);
+    let mut off = facts(6);
+    off.settings.is_chat_enabled = false;
+    world.tell_facts(5, &off);
+    world.frames(1);
+    world.on(Input::Frame(ConnectionId(1), say()));
+    assert_eq!(world.types(1), ["CHAT_MESSAGE"]);
+    assert!(world.waiting.iter().all(|effect| !matches!(effect, Effect::Append(_))));
+}
+
+#[test]
+fn a_full_burst_of_the_longest_messages_reaches_who_keeps_reading() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let long = |seq| v1::ChatMessage { text: "🎬".repeat(500), ..message(seq) };
+    let chat = v1::Chat { epoch: 1, messages: (1..=200).map(long).collect() };
+    let event = v1::Event { kind: Some(v1::event::Kind::Chat(chat)), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    let mut seen = 0;
+    for _ in 0..60 {
+        seen += world.frames(1).len();
+        world.on(Input::Flushed(ConnectionId(1)));
+    }
+    assert_eq!((seen, world.closed(1)), (200, None));
+}

@@ -14,6 +14,8 @@ pub enum Message {
     NotUtf8,
     /// A ping and its payload.
     Ping(Vec<u8>),
+    /// A part of a message that goes on.
+    Fragment,
     /// A pong.
     Pong,
     /// A close frame with its code (1005 when it had none: RFC 6455, 7.1.5).
@@ -79,9 +81,7 @@ impl Decoder {
             }
             let message = self.frame(&header, &rest[header.size..end])?;
             rest = &rest[end..];
-            if let Some(message) = message
-                && !each(message)
-            {
+            if !each(message) {
                 return Ok(());
             }
         }
@@ -125,27 +125,27 @@ impl Decoder {
         Ok(Some(Header { fin, opcode, mask, size: start + 4, payload: length as usize }))
     }
 
-    fn frame(&mut self, header: &Header, masked: &[u8]) -> Result<Option<Message>, Error> {
+    fn frame(&mut self, header: &Header, masked: &[u8]) -> Result<Message, Error> {
         let payload = masked.iter().zip(header.mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
         match header.opcode {
             0x8 => {
                 let payload: Vec<u8> = payload.collect();
-                close_code(&payload).map(|code| Some(Message::Close(code)))
+                close_code(&payload).map(Message::Close)
             }
-            0x9 => Ok(Some(Message::Ping(payload.collect()))),
-            0xA => Ok(Some(Message::Pong)),
+            0x9 => Ok(Message::Ping(payload.collect())),
+            0xA => Ok(Message::Pong),
             opcode => {
                 let is_text = self.fragmented.take().unwrap_or(opcode == 0x1);
                 self.fragments.extend(payload);
                 if !header.fin {
                     self.fragmented = Some(is_text);
-                    return Ok(None);
+                    return Ok(Message::Fragment);
                 }
                 let whole = std::mem::take(&mut self.fragments);
                 if is_text {
-                    Ok(Some(String::from_utf8(whole).map_or(Message::NotUtf8, Message::Text)))
+                    Ok(String::from_utf8(whole).map_or(Message::NotUtf8, Message::Text))
                 } else {
-                    Ok(Some(Message::Binary))
+                    Ok(Message::Binary)
                 }
             }
         }
@@ -218,7 +218,13 @@ mod tests {
     fn fragments_are_joined_and_control_frames_may_come_between() {
         let parts =
             [frame(0x01, b"ab"), frame(0x8A, b""), frame(0x00, b"cd"), frame(0x80, b"e"), frame(0x82, b"x")];
-        let expected = vec![Message::Pong, Message::Text("abcde".into()), Message::Binary];
+        let expected = vec![
+            Message::Fragment,
+            Message::Pong,
+            Message::Fragment,
+            Message::Text("abcde".into()),
+            Message::Binary,
+        ];
         assert_eq!(decode(&[&parts.concat()]).unwrap(), expected);
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::Invalid;
 
@@ -22,7 +23,7 @@ impl DisplayName {
     /// When nothing is left after trimming, it is too long, or holds characters that a name must not.
     pub fn parse(raw: &str) -> Result<Self, Invalid> {
         let name = raw.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
-        if name.is_empty() {
+        if name.chars().all(|c| c.is_whitespace() || is_invisible(c)) {
             return Err(Invalid("Display name required"));
         }
         if name.chars().count() > MAX_NAME {
@@ -41,10 +42,12 @@ impl DisplayName {
     }
 
     /// What two names must not share within a room: existing clients know people by name only, so "Bob" and
-    /// "BOB" side by side would be one person to them.
+    /// "BOB" side by side would be one person to them. What can't be seen does not make a difference, nor does how a
+    /// character is composed (Unicode Standard Annex 15, NFKC).
     #[must_use]
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        let seen: String = self.0.chars().filter(|c| !is_invisible(*c)).collect();
+        seen.nfkc().collect::<String>().to_lowercase().nfkc().collect()
     }
 
     /// This name when `n` is 1, and with a number behind it ("Bob (2)") otherwise, cut so that it stays
@@ -70,11 +73,29 @@ const fn is_line_break(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Characters without a width, which would make a name look empty.
+/// Characters that show nothing: those with the property `Default_Ignorable_Code_Point` (Unicode,
+/// `DerivedCoreProperties.txt`) and the blank braille pattern. Emoji are made with some, so they may stand inside a name.
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,
-        '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}' | '\u{00AD}' | '\u{3164}' | '\u{115F}' | '\u{1160}'
+        '\u{00AD}'
+            | '\u{034F}'
+            | '\u{115F}'
+            | '\u{1160}'
+            | '\u{17B4}'
+            | '\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200D}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFF8}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
     )
 }
 
@@ -111,6 +132,20 @@ mod tests {
         assert!(DisplayName::parse(&"é".repeat(51)).is_err());
         for bad in ["a\u{202E}b", "a\u{0}b", "a\nb", "a\u{2028}b", "a\u{2066}b"] {
             assert!(DisplayName::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_alike_have_one_key_and_nobody_is_called_nothing() {
+        let key = |name: &str| DisplayName::parse(name).unwrap().key();
+        for twin in ["Bo\u{200B}b", "BO\u{00AD}B", "Bob\u{FE0F}", "B\u{E0041}ob", "Ｂｏｂ", "Bo\u{2060}b"]
+        {
+            assert_eq!(key(twin), key("Bob"), "{twin:?}");
+        }
+        assert_eq!(key("Zoe\u{0308}"), key("Zo\u{00EB}"));
+        assert_ne!(key("Bob"), key("Rob"));
+        for nothing in ["\u{2800}", "\u{180E} \u{034F}", "\u{E0041}", "\u{200B}\u{2060}"] {
+            assert_eq!(DisplayName::parse(nothing), Err(Invalid("Display name required")), "{nothing:?}");
         }
     }
 

@@ -129,6 +129,8 @@ codes! {
     TooLarge = "TOO_LARGE", 413, OutOfRange, 1009, "Too large";
     /// Not JSON by its content type.
     MediaType = "UNSUPPORTED_MEDIA_TYPE", 415, InvalidArgument, 0, "Send application/json";
+    /// This path speaks WebSocket only.
+    NotWebSocket = "UPGRADE_REQUIRED", 426, FailedPrecondition, 0, "This is a WebSocket: connect with an upgrade";
     /// Too many, too fast.
     RateLimited = "RATE_LIMITED", 429, ResourceExhausted, 0, "Too many requests, slow down";
     /// Something needed is away; the same request may work soon.
