@@ -163,7 +163,7 @@ mod tests {
         fn whatever_parses_parses_again_unchanged(raw in ".{0,80}", n in 1u32..5000) {
             if let Ok(name) = DisplayName::parse(&raw) {
                 let text = name.as_str().to_owned();
-                prop_assert_eq!(DisplayName::parse(&text).unwrap(), name.clone());
+                prop_assert_eq!(&DisplayName::parse(&text).unwrap(), &name);
                 prop_assert!(DisplayName::parse(name.numbered(n).as_str()).is_ok());
             }
         }
