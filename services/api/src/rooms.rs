@@ -78,16 +78,26 @@ impl RoomRef {
     }
 }
 
-/// Finds the room of a code that somebody typed, or tries. Codes without a room are counted, and an address that has
-/// tried too many learns nothing more for a while, not of rooms that exist either. (What can't be a code names no
-/// room, as everybody knows: who asks for it is not looking for one, and is not counted.)
+/// Finds the room of a code that somebody typed, or tries. Codes without a room are counted, and from an address that
+/// has tried too many nobody learns anything for a while, of rooms that exist neither: except those who have an entry
+/// there (hosts and owners have one too), who know of it anyhow. They must not be locked out of their evening by
+/// somebody else in the same house. (What can't be a code names no room, as everybody knows: who asks for it is not
+/// looking for one, and is not counted.)
 async fn by_code(app: &App, caller: &Caller, code: &RoomCode) -> Result<Room> {
-    app.peek(Limit::unknown_codes(&caller.peer)).await?;
-    let found = rooms::by_code(&mut app.store.read().await?, code).await?;
-    if found.is_none() {
-        app.take(Limit::unknown_codes(&caller.peer)).await?;
+    let allowance = app.peek(Limit::unknown_codes(&caller.peer)).await;
+    let mut read = app.store.read().await?;
+    let found = rooms::by_code(&mut read, code).await?;
+    let Err(refusal) = allowance else {
+        drop(read);
+        if found.is_none() {
+            app.take(Limit::unknown_codes(&caller.peer)).await?;
+        }
+        return found.ok_or_else(|| Code::RoomNotFound.into());
+    };
+    match found {
+        Some(room) if participants::get(&mut read, room.id, caller.user).await?.is_some() => Ok(room),
+        _ => Err(refusal),
     }
-    found.ok_or_else(|| Code::RoomNotFound.into())
 }
 
 /// Finds a room, which must live, and keeps its facts from changing.

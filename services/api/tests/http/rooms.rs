@@ -95,14 +95,16 @@ async fn guessing_room_passwords_and_codes_is_slowed_down() {
         let unknown = world.post("/api/rooms/join/").by(&cy).json(json!({"code": "ZZZZZ9"})).send().await;
         unknown.refused(404, "ROOM_NOT_FOUND");
     }
-    join(&cy, json!(null)).await.refused(429, "RATE_LIMITED");
+    assert_eq!(join(&cy, json!(null)).await.status, 200, "who has been there knows of it anyhow");
+    let dee = world.guest("Dee").await;
+    join(&dee, json!(room.password)).await.refused(429, "RATE_LIMITED");
 }
 
 #[tokio::test]
 async fn looking_for_rooms_is_slowed_down_whichever_call_is_used() {
     let world =
         World::with(Public { trusted_proxies: "127.0.0.1".parse().unwrap(), ..Public::default() }).await;
-    let ana = world.guest("Ana").await;
+    let (ana, bo) = (world.guest("Ana").await, world.guest("Bo").await);
     let room = world.public_room(&ana).await;
     let paths = |code: &str| {
         ["", "detail/", "participants/", "messages/"].map(|what| format!("/api/rooms/{code}/{what}"))
@@ -117,45 +119,52 @@ async fn looking_for_rooms_is_slowed_down_whichever_call_is_used() {
         calls.push(("source", json!({"code": code, "url": "https://e.org/"})));
         calls
     };
-    let get = |path: &str, from: &str| world.get(path).by(&ana).header("x-forwarded-for", from).send();
-    let post = |call: &str, body, from: &str| {
-        let ask = world.post(&format!("/api/rooms/{call}/")).by(&ana).header("x-forwarded-for", from);
+    let get = |who, path: &str, from: &str| world.get(path).by(who).header("x-forwarded-for", from).send();
+    let post = |who, call: &str, body, from: &str| {
+        let ask = world.post(&format!("/api/rooms/{call}/")).by(who).header("x-forwarded-for", from);
         ask.json(body).send()
     };
 
     // Rooms that exist may be asked for as often as one likes, and what is no code is not looked for.
-    for path in paths(&room.code).iter().cycle().take(80) {
-        assert_eq!(get(path, "1.1.1.1").await.status, 200, "{path}");
+    let detail = format!("/api/rooms/{}/", room.code);
+    for _ in 0..80 {
+        assert_eq!(get(&bo, &detail, "1.1.1.1").await.status, 200);
     }
     for path in paths("nothing").iter().cycle().take(80) {
-        get(path, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+        get(&bo, path, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
     }
     for _ in 0..3 {
         for path in paths("ZZZZZ9") {
-            get(&path, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+            get(&bo, &path, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
         }
         for (call, body) in bodies("zzzzz9") {
-            post(call, body, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+            post(&bo, call, body, "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
         }
     }
     for _ in 0..6 {
-        get("/api/rooms/ZZZZZ9/", "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
+        get(&ana, "/api/rooms/ZZZZZ9/", "1.1.1.1").await.refused(404, "ROOM_NOT_FOUND");
     }
-    // That was 60. From now on nothing tells a room that exists from one that does not.
+    // That was 60. From now on nothing tells a stranger whether a room exists.
     for code in [room.code.as_str(), "ZZZZZ9"] {
         for path in paths(code) {
-            let reply = get(&path, "1.1.1.1").await;
+            let reply = get(&bo, &path, "1.1.1.1").await;
             reply.refused(429, "RATE_LIMITED");
             assert_eq!(reply.header("retry-after"), Some("1"), "{path}");
         }
         for (call, body) in bodies(code) {
-            post(call, body, "1.1.1.1").await.refused(429, "RATE_LIMITED");
+            post(&bo, call, body, "1.1.1.1").await.refused(429, "RATE_LIMITED");
         }
     }
-    assert_eq!(get(&format!("/api/rooms/participants/?room_id={}", room.id), "1.1.1.1").await.status, 200);
-    assert_eq!(get(&paths(&room.code)[0], "2.2.2.2").await.status, 200, "others may");
+    // Whoever belongs to the room goes on, in the same house too, but may not look for others.
+    for path in paths(&room.code) {
+        assert_eq!(get(&ana, &path, "1.1.1.1").await.status, 200, "{path}");
+    }
+    let settings = json!({"code": room.code, "is_chat_enabled": false});
+    assert_eq!(post(&ana, "settings", settings, "1.1.1.1").await.status, 200);
+    get(&ana, "/api/rooms/ZZZZZ9/", "1.1.1.1").await.refused(429, "RATE_LIMITED");
+    assert_eq!(get(&bo, &detail, "2.2.2.2").await.status, 200, "from elsewhere strangers may");
     world.advance(1);
-    assert_eq!(get(&paths(&room.code)[0], "1.1.1.1").await.status, 200, "and so may he, after a while");
+    assert_eq!(get(&bo, &detail, "1.1.1.1").await.status, 200, "and here too after a while");
 }
 
 #[tokio::test]
