@@ -1,5 +1,6 @@
 //! The programs under test, as this source makes them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -32,7 +33,11 @@ fn build() -> Result<PathBuf, String> {
     };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let built = Command::new(cargo)
+    let mut build = Command::new(cargo);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_package(name)) {
+        build.env_remove(name);
+    }
+    let built = build
         .args(["build", "--workspace", "--bins", "--quiet", "--profile", profile])
         .current_dir(workspace)
         .stdin(Stdio::null())
@@ -43,4 +48,11 @@ fn build() -> Result<PathBuf, String> {
     } else {
         Err(format!("the programs don't compile:\n{}", String::from_utf8_lossy(&built.stderr)))
     }
+}
+
+/// Whether cargo has set this variable for the package under test. Build scripts that look at such variables would be
+/// run again, and all that depends on them compiled again, each time that tests and people build in turn.
+fn is_of_this_package(name: &OsStr) -> bool {
+    const OURS: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    name.to_str().is_some_and(|name| OURS.iter().any(|ours| name.starts_with(ours)))
 }

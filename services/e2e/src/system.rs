@@ -107,6 +107,7 @@ impl Plan {
             apis: vec![served],
             nodes: Vec::new(),
             redis: None,
+            grpc: None,
             database: None,
             home,
         })))
@@ -148,7 +149,8 @@ impl Plan {
         };
         let nodes = try_join_all((0..nodes).map(start_node)).await?;
         try_join_all(apis.iter().chain(&nodes).map(Served::is_ready)).await?;
-        Ok(System(Arc::new(Inner { apis, nodes, redis: Some(redis), database: Some(database), home })))
+        let (redis, grpc) = (Some((redis, redis_url)), Some(grpc.join(",")));
+        Ok(System(Arc::new(Inner { apis, nodes, redis, database: Some(database), grpc, home })))
     }
 }
 
@@ -212,8 +214,9 @@ pub struct System(Arc<Inner>);
 struct Inner {
     apis: Vec<Served>,
     nodes: Vec<Served>,
-    redis: Option<Program>,
+    redis: Option<(Program, String)>,
     database: Option<String>,
+    grpc: Option<String>,
     home: TempDir,
 }
 
@@ -282,6 +285,18 @@ impl System {
         self.0.database.as_deref()
     }
 
+    /// The URL of its Redis, when it has one.
+    #[must_use]
+    pub fn redis(&self) -> Option<&str> {
+        self.0.redis.as_ref().map(|(_, url)| url.as_str())
+    }
+
+    /// Where realtime nodes reach its apis, as they are told; nothing when that is inside one program.
+    #[must_use]
+    pub fn grpc(&self) -> Option<&str> {
+        self.0.grpc.as_deref()
+    }
+
     /// Where it keeps its files.
     #[must_use]
     pub fn home(&self) -> &Path {
@@ -291,7 +306,7 @@ impl System {
     /// All its processes.
     pub fn programs(&self) -> impl Iterator<Item = &Program> {
         let served = self.0.apis.iter().chain(&self.0.nodes).map(|served| &served.process);
-        served.chain(&self.0.redis)
+        served.chain(self.0.redis.as_ref().map(|(program, _)| program))
     }
 
     /// How long each log is now.

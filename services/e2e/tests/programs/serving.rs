@@ -2,12 +2,18 @@
 
 use std::process::Stdio;
 
-use streamit_client::Http;
+use serde_json::json;
+use streamit_client::{Connection, Error, Http, Options, Response};
 use streamit_e2e::{Answer, Plan};
+
+use crate::Desk;
+
+async fn check(http: &Http, path: &str) -> Response {
+    http.raw("GET", path, None).await.unwrap()
+}
 
 #[tokio::test]
 async fn each_program_tells_its_health() {
-    let check = async |http: &Http, path: &str| http.raw("GET", path, None).await.unwrap();
     Plan::cluster(1, 1)
         .run(async |system| {
             let api = system.http(0);
@@ -82,6 +88,79 @@ async fn a_newcomer_can_paste_what_the_standalone_program_prints() {
             let shown = String::from_utf8_lossy(&pasted.stdout);
             for kind in ["ROOM_PARTICIPANTS", "CHAT_HISTORY", "PLAYBACK_STATE"] {
                 assert!(shown.contains(kind), "{shown} {}", String::from_utf8_lossy(&pasted.stderr));
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_allowed_origin_may_call_and_connect() {
+    const FRIEND: &str = "https://friend.example";
+    let plans = [Plan::standalone(), Plan::cluster(1, 1)];
+    for plan in plans {
+        plan.env("STREAMIT_ALLOWED_ORIGINS", "https://other.example,https://friend.example")
+            .run(async |system| {
+                let ana = system.guest("Ana").await;
+                let room = ana.public_room().await;
+                let from = async |origin: &str| {
+                    let options = Options { origin: Some(origin.to_owned()), ..Options::default() };
+                    room.try_sit(0, &ana, options).await
+                };
+                from(FRIEND).await.unwrap();
+                assert!(matches!(from("https://foe.example").await, Err(Error::UpgradeRefused(403))));
+
+                let came = system.post("/api/auth/guest/", &json!({"display_name": "Bo"})).await;
+                let cookie = came.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+                let create = async |origin: &str| {
+                    let request =
+                        system.http(0).request("POST", "/api/rooms/create/").header("cookie", &cookie);
+                    request.header("origin", origin).json(&json!({})).send().await.unwrap()
+                };
+                create(FRIEND).await.is(201);
+                create("https://foe.example").await.is_refused(403, "CROSS_SITE");
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_last_as_long_as_they_are_told_to() {
+    Plan::standalone()
+        .env("STREAMIT_ACCESS_TTL", "90m")
+        .run(async |system| {
+            let ana = system.guest("Ana").await;
+            let mut lasts = 0;
+            let _ = system.resigned(ana.token(), |claims| {
+                lasts = claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap();
+            });
+            assert_eq!(lasts, 90 * 60);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_node_that_shows_the_wrong_token_is_not_let_in() {
+    Plan::cluster(1, 1)
+        .env("STREAMIT_GRPC_TOKEN", "the right one")
+        .run(async |system| {
+            let desk = Desk::new();
+            let ana = system.guest("Ana").await;
+            let room = ana.public_room().await;
+            room.join_on(0, &ana).await.leaves().await;
+            for token in ["the wrong one", ""] {
+                let env = [
+                    ("STREAMIT_LISTEN", "127.0.0.1:0"),
+                    ("REDIS_URL", system.redis().unwrap()),
+                    ("STREAMIT_API_GRPC", system.grpc().unwrap()),
+                    ("STREAMIT_GRPC_TOKEN", token),
+                ];
+                let node = desk.start("streamit-realtime", &env);
+                let Ok(address) = node.printed("listening http://").await else { continue };
+                let ws = format!("ws://{address}");
+                let mut line =
+                    Connection::open(&ws, &room.code, ana.token(), Options::default()).await.unwrap();
+                // It can't check the token, which may well be good.
+                assert_eq!(line.closed().await.unwrap().code, 1013);
             }
         })
         .await;

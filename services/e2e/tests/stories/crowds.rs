@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
-use streamit_client::Status;
+use streamit_client::{Event, Status};
 use streamit_e2e::{Answer, System, on_both, until};
 
 on_both! {
@@ -11,6 +11,7 @@ on_both! {
     three_hundred_guests_come_at_32_in_parallel,
     two_hundred_and_forty_new_people_join_one_room_at_once,
     a_full_evening_of_rooms_goes_on_side_by_side,
+    a_crowd_is_told_as_a_number,
 }
 
 async fn three_hundred_guests_come_at_32_in_parallel(system: &System) {
@@ -63,8 +64,8 @@ async fn a_full_evening_of_rooms_goes_on_side_by_side(system: &System) {
             let mut heard = Vec::new();
             seat.waits("the film and the words of this room", |event| {
                 match event {
-                    streamit_client::Event::PlaybackState(told) if told.is_playing => state = Some(*told),
-                    streamit_client::Event::ChatMessage(said) => heard.push(said.message.clone()),
+                    Event::PlaybackState(told) if told.is_playing => state = Some(*told),
+                    Event::ChatMessage(said) => heard.push(said.message.clone()),
                     _ => {}
                 }
                 (state.is_some() && heard.len() == PEOPLE).then_some(())
@@ -80,4 +81,42 @@ async fn a_full_evening_of_rooms_goes_on_side_by_side(system: &System) {
         }
     }))
     .await;
+}
+
+async fn a_crowd_is_told_as_a_number(system: &System) {
+    // Above this many online, coming and going is told as a number.
+    const ONE_BY_ONE: usize = 200;
+    const PEOPLE: usize = 240;
+    let ana = system.guest("Ana").await;
+    let room = ana.public_room().await;
+    let people: Vec<_> =
+        stream::iter(0..PEOPLE).map(|_| system.guest("Guest")).buffer_unordered(32).collect().await;
+    let mut host = room.join_on(0, &ana).await;
+
+    let listening = async {
+        let (mut named, mut told) = (0, Vec::new());
+        host.waits("everybody to be counted", |event| {
+            match event {
+                Event::UserJoined(_) => named += 1,
+                Event::RoomUpdated(changed) => told.extend(changed.online),
+                _ => {}
+            }
+            told.contains(&(PEOPLE as u64 + 1)).then_some(())
+        })
+        .await;
+        (named, told)
+    };
+    let coming = stream::iter(people.iter().enumerate())
+        .map(async |(node, person)| room.join_on(node, person).await)
+        .buffer_unordered(16)
+        .collect::<Vec<_>>();
+    let ((named, told), seats) = tokio::join!(listening, coming);
+
+    // Who comes in one batch with the one too many may already be told as a number.
+    assert!((ONE_BY_ONE - 40..=ONE_BY_ONE).contains(&named), "{named} were named");
+    assert!(told.iter().all(|online| *online > ONE_BY_ONE as u64), "{told:?}");
+    let late = room.sit(1, &people[0], streamit_client::Options::default()).await;
+    assert_eq!(late.welcome.participants.online, Some(PEOPLE as u64 + 1));
+    assert_eq!(late.welcome.participants.members.len(), PEOPLE + 1);
+    drop(seats);
 }

@@ -1,5 +1,6 @@
 //! Chat: what is said is said once, to everybody, in one order.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use streamit_client::Event;
 use streamit_e2e::{System, on_both};
@@ -13,6 +14,7 @@ on_both! {
     a_repeated_client_id_is_answered_to_the_sender_alone,
     a_client_id_is_one_persons_own,
     six_messages_in_three_seconds_cost_ten,
+    a_room_that_shouts_all_at_once_is_slowed_down_and_nobody_is_thrown_out,
     chat_that_is_switched_off_is_off_for_everybody,
     who_is_muted_is_told_so,
 }
@@ -126,6 +128,47 @@ async fn six_messages_in_three_seconds_cost_ten(system: &System) {
     let heard = bo.hears_until("and now?").await;
     assert!(heard.iter().all(|said| said.message != "number 5"));
     assert_eq!(count(&ana.quiet().await, "ERROR"), 0);
+}
+
+async fn a_room_that_shouts_all_at_once_is_slowed_down_and_nobody_is_thrown_out(system: &System) {
+    const PEOPLE: usize = 60;
+    const EACH: usize = 5;
+    // The room's burst, and what its rate adds in the moments this takes.
+    const BURST: usize = 200;
+    let ana = system.guest("Ana").await;
+    let room = ana.public_room().await;
+    let people = join_all((0..PEOPLE).map(|_| system.guest("Fan"))).await;
+    // All on one node, since a node keeps the budget of its part of the room.
+    let mut seats = join_all(people.iter().map(|person| room.join_on(0, person))).await;
+
+    let answers = join_all(seats.iter_mut().map(async |seat| {
+        for n in 0..EACH {
+            seat.line.sender().chat("goal!", Some(&format!("{n}"))).await.unwrap();
+        }
+        let own = seat.welcome.participants.you.as_ref().unwrap().id;
+        let (mut said, mut refused) = (0, 0);
+        seat.waits("an answer to each message", |event| {
+            match event {
+                Event::ChatMessage(message) => said += usize::from(message.user_id == Some(own)),
+                Event::Error(told) => {
+                    assert_eq!(told.code, "RATE_LIMITED");
+                    assert!(told.retry_in_ms.is_some_and(|wait| wait > 0), "{told:?}");
+                    refused += 1;
+                }
+                _ => {}
+            }
+            (said + refused == EACH).then_some(())
+        })
+        .await;
+        said
+    }))
+    .await;
+
+    let said: usize = answers.iter().sum();
+    assert!(said >= BURST, "only {said} passed");
+    assert!(said < PEOPLE * EACH, "all passed");
+    let history = people[0].http().messages(&room.code, None).await.unwrap();
+    assert_eq!(history.last().unwrap().seq, said as u64);
 }
 
 async fn chat_that_is_switched_off_is_off_for_everybody(system: &System) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use streamit_client::{Event, Options};
 use streamit_e2e::{Seat, System, on_both};
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ on_both! {
     a_cut_line_counts_after_the_grace_and_a_blip_not_at_all,
     a_reload_is_a_blip,
     the_host_going_and_coming_is_told,
+    after_the_grace_the_room_waits_for_its_host,
     the_film_stops_when_nobody_is_left,
 }
 
@@ -137,6 +139,29 @@ async fn the_host_going_and_coming_is_told(system: &System) {
     bo.gets("HOST_RECONNECTED").await;
     host.play(Some(1.0)).await;
     bo.sees("the host in control again", |state| state.is_playing).await;
+}
+
+async fn after_the_grace_the_room_waits_for_its_host(system: &System) {
+    let (ana, bo) = (system.guest("Ana").await, system.guest("Bo").await);
+    let room = ana.public_room().await;
+    room.host_does("settings", json!({"host_grace_seconds": 5, "on_host_lost": "wait"})).await;
+    let host = room.join_on(0, &ana).await;
+    let mut bo_sits = room.join_on(1, &bo).await;
+
+    host.leaves().await;
+    let Event::HostDisconnected(gone) = bo_sits.gets("HOST_DISCONNECTED").await else { unreachable!() };
+    assert_eq!(gone.grace_seconds, 5);
+    let over = bo_sits.clock().await + 6_000;
+    bo_sits.waits_until(over).await;
+
+    bo_sits.play(None).await;
+    bo_sits.is_told("HOST_ONLY").await;
+    let detail = bo.http().detail(&room.code).await.unwrap();
+    assert_eq!((detail.host_id, &detail.rest["is_active"]), (Some(ana.id()), &json!(true)));
+    let mut host = room.sit(2, &ana, Options::default()).await;
+    bo_sits.gets("HOST_RECONNECTED").await;
+    host.play(Some(3.0)).await;
+    bo_sits.sees("the host in control again", |state| state.is_playing).await;
 }
 
 async fn the_film_stops_when_nobody_is_left(system: &System) {
