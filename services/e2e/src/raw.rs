@@ -1,9 +1,7 @@
 //! A WebSocket without manners: sends bytes that a proper client library refuses to send.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::PATIENCE;
 
@@ -43,8 +41,12 @@ impl RawSocket {
     /// # Panics
     /// When nothing answers.
     pub async fn ask(base: &str, lines: &[&str]) -> (Self, String) {
+        Self::ask_on(TcpSocket::new_v4().unwrap(), base, lines).await
+    }
+
+    async fn ask_on(socket: TcpSocket, base: &str, lines: &[&str]) -> (Self, String) {
         let host = base.split_once("//").map_or(base, |(_, host)| host);
-        let mut stream = TcpStream::connect(host).await.unwrap();
+        let mut stream = socket.connect(host.parse().unwrap()).await.unwrap();
         let request = format!("{}\r\nhost: {host}\r\n\r\n", lines.join("\r\n"));
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
@@ -62,6 +64,20 @@ impl RawSocket {
     /// # Panics
     /// When the upgrade is refused.
     pub async fn open(base: &str, path: &str) -> Self {
+        Self::open_on(TcpSocket::new_v4().unwrap(), base, path).await
+    }
+
+    /// The same, with hardly any room for what is not read.
+    ///
+    /// # Panics
+    /// When the upgrade is refused.
+    pub async fn open_narrow(base: &str, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::open_on(socket, base, path).await
+    }
+
+    async fn open_on(socket: TcpSocket, base: &str, path: &str) -> Self {
         let get = format!("GET {path} HTTP/1.1");
         let lines = [
             &get,
@@ -70,7 +86,7 @@ impl RawSocket {
             "sec-websocket-version: 13",
             "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
         ];
-        let (socket, head) = Self::ask(base, &lines).await;
+        let (socket, head) = Self::ask_on(socket, base, &lines).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         assert!(head.to_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
         socket
@@ -144,24 +160,5 @@ impl RawSocket {
         let mut payload = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(1 << 20)];
         self.stream.read_exact(&mut payload).await?;
         Ok(RawFrame { opcode, payload })
-    }
-
-    /// Cuts the line in the way a crash does, without a word.
-    ///
-    /// # Panics
-    /// When the socket can't be told to.
-    pub fn cut(self) {
-        self.stream.set_zero_linger().unwrap();
-        drop(self.stream);
-    }
-
-    /// How long the server leaves the line open after its close frame.
-    ///
-    /// # Panics
-    /// When it never ends.
-    pub async fn lingers(&mut self) -> Duration {
-        let start = tokio::time::Instant::now();
-        while self.read().await.is_some() {}
-        start.elapsed()
     }
 }

@@ -1,5 +1,7 @@
 //! `/api/auth/`: coming in, going, and the tokens in between.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use streamit_e2e::{Answer, PASSWORD, System, on_both};
 use uuid::Uuid;
@@ -10,6 +12,7 @@ on_both! {
     a_name_is_1_to_50_characters_without_tricks,
     an_account_is_made_once_whatever_the_case_of_its_email,
     a_wrong_password_and_an_unknown_email_get_the_same_answer,
+    a_wrong_password_and_an_unknown_email_take_the_same_time,
     logging_out_always_succeeds_and_ends_the_session,
     a_refresh_gives_new_tokens_and_the_used_one_still_answers,
     who_shows_nothing_or_nonsense_is_not_known,
@@ -85,6 +88,29 @@ async fn a_wrong_password_and_an_unknown_email_get_the_same_answer(system: &Syst
     assert_eq!(wrong["error"], "Invalid credentials");
     assert_eq!(wrong, unknown);
     assert_eq!(login("not an email", PASSWORD).await, wrong);
+}
+
+async fn a_wrong_password_and_an_unknown_email_take_the_same_time(system: &System) {
+    let email = system.fresh_email();
+    let account = json!({"email": email, "password": PASSWORD, "display_name": "Ana"});
+    system.post("/api/auth/register/", &account).await.is(201);
+    // The fastest of a few: what else the machine does makes single ones slower, never faster.
+    let fastest = async |emails: [String; 5]| {
+        let mut fastest = Duration::MAX;
+        for email in emails {
+            let body = json!({"email": email, "password": "not this one"});
+            let start = Instant::now();
+            system.post("/api/auth/login/", &body).await.is(401);
+            fastest = fastest.min(start.elapsed());
+        }
+        fastest
+    };
+
+    let wrong = fastest([(); 5].map(|()| email.clone())).await;
+    let unknown = fastest([(); 5].map(|()| system.fresh_email())).await;
+
+    let (less, more) = (wrong.min(unknown), wrong.max(unknown));
+    assert!(more < less * 2, "{wrong:?} for a wrong password, {unknown:?} for an unknown email");
 }
 
 async fn logging_out_always_succeeds_and_ends_the_session(system: &System) {

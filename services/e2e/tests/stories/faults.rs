@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use streamit_client::{Connection, Event, Http, Options};
-use streamit_e2e::{Person, Plan, Room, Seat, System, until};
+use streamit_e2e::{Person, Plan, RawSocket, Room, Seat, System, until};
 use tokio::time::Instant;
 
 use crate::assert_gapless;
@@ -244,4 +244,47 @@ async fn what_was_acknowledged_survives_a_crash() {
         plan.env("STREAMIT_DATA_DIR", &system.home().join("data").display().to_string()).start().await;
     let http = again.http(0).with_token(ana.token());
     assert_eq!(http.messages(&room.code, None).await.unwrap(), heard);
+}
+
+#[tokio::test]
+async fn who_does_not_read_holds_nobody_up_and_is_let_go() {
+    // Enough to fill what the kernel keeps for a line that is not read.
+    const MESSAGES: usize = 1_500;
+    Plan::standalone()
+        .limits("off")
+        .run(async |system| {
+            let (ana, slow) = (system.guest("Ana").await, system.guest("Slow").await);
+            let room = ana.public_room().await;
+            let mut host = room.join_on(0, &ana).await;
+            room.admit(&slow).await;
+            let path = format!("/ws/room/{}/?token={}", room.code, slow.token());
+            let mut stuck = RawSocket::open_narrow(&system.ws(0), &path).await;
+            host.sees_come("Slow").await;
+
+            let text = "🎬".repeat(500);
+            for _ in 0..MESSAGES / 10 {
+                for _ in 0..10 {
+                    host.say(&text).await;
+                }
+                host.hears_many(10).await;
+            }
+            // He is given some time to begin to read, and the usual grace.
+            let is_gone = |event: &Event| matches!(event, Event::UserLeft(person) if person.user == "Slow");
+            while !is_gone(&host.line.next_event(Duration::from_secs(60)).await.unwrap()) {}
+            host.say("the others go on").await;
+            host.hears("the others go on").await;
+
+            // All that he reads now is in order, and it is not all.
+            let mut read = Vec::new();
+            while let Some(frame) = stuck.read().await {
+                let frame: serde_json::Value = serde_json::from_str(&frame.text()).unwrap_or_default();
+                read.extend(frame["seq"].as_u64());
+            }
+            assert!(read.len() < MESSAGES, "{} read", read.len());
+            assert!(read.iter().copied().eq(1..=read.len() as u64), "{read:?}");
+            let back = room.sit(0, &slow, Options::resume(MESSAGES as u64 - 10, None)).await;
+            assert!(back.welcome.history.resumed);
+            assert_gapless(&back.welcome.history.messages, MESSAGES as u64 - 9);
+        })
+        .await;
 }
