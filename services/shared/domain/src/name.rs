@@ -46,6 +46,9 @@ impl DisplayName {
     /// character is composed (Unicode Standard Annex 15, NFKC).
     #[must_use]
     pub fn key(&self) -> String {
+        if self.0.is_ascii() {
+            return self.0.to_ascii_lowercase(); // nothing in it that is invisible or composed
+        }
         let seen: String = self.0.chars().filter(|c| !is_invisible(*c)).collect();
         seen.nfkc().collect::<String>().to_lowercase().nfkc().collect()
     }

@@ -116,7 +116,7 @@ async fn insert(
 }
 
 /// The first of "Bob", "Bob (2)", "Bob (3)".. that nobody in the room has. One statement, unless more than
-/// [`FIRST_NAMES`] people share the name; then each further one looks at sixteen times as many.
+/// [`FIRST_NAMES`] people share the name; then each further one looks at four times as many.
 async fn free_name(read: &mut Read, room: RoomId, base: &DisplayName) -> Result<DisplayName> {
     const SQL: Sql = sql! {
         postgres: "SELECT name_key FROM participants
@@ -133,7 +133,7 @@ async fn free_name(read: &mut Read, room: RoomId, base: &DisplayName) -> Result<
         if let Some(free) = names.into_iter().zip(keys).find(|(_, key)| !taken.contains(key)) {
             return Ok(free.0);
         }
-        (from, count) = (to, count.saturating_mul(16));
+        (from, count) = (to, count.saturating_mul(4));
     }
     Err(Error::Conflict(Conflict::Name))
 }
