@@ -6,10 +6,10 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | joining: doorstep, roster, the three frames, catching up | [`join`] |
-//! | who comes and goes, host away and back | [`presence`] |
-//! | chat, playback, moderation by members | [`commands`] |
-//! | facts, versions, what the bus tells | [`news`] |
+//! | joining: doorstep, roster, the three frames, catching up | `join` |
+//! | who comes and goes, host away and back | `presence` |
+//! | chat, playback, moderation by members | `commands` |
+//! | facts, versions, what the bus tells | `news` |
 
 mod commands;
 pub mod effect;
