@@ -210,6 +210,17 @@ async fn who_is_muted_is_told_so(system: &System) {
     }
     ana.http().unmute(room.id, bo.id()).await.unwrap();
 
-    tabs[0].say("hello!").await;
-    assert_eq!(ana_sits.hears("hello!").await.seq, 1);
+    // The news may take a moment to come to his node.
+    let speaks = streamit_e2e::until("his voice to be back", async || {
+        tabs[0].say("hello!").await;
+        tabs[0]
+            .waits("an answer", |event| match event {
+                Event::ChatMessage(said) => Some(Some(said.seq)),
+                Event::Error(refusal) if refusal.code == "MUTED" => Some(None),
+                _ => None,
+            })
+            .await
+    });
+    assert_eq!(speaks.await.unwrap(), 1, "nothing was said while he was muted");
+    ana_sits.hears("hello!").await;
 }
