@@ -8,7 +8,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
 use streamit_telemetry::Entropy;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 /// How long somebody waits for a turn before being told to try again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub(crate) struct Passwords(Arc<Pool>);
 
 #[derive(Debug)]
 struct Pool {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     waiting: Semaphore,
     /// What an unknown account is checked against, so that it takes as long as a known one.
     dummy: String,
@@ -48,7 +48,7 @@ impl Passwords {
         let dummy = hash(&password, salt(entropy))?;
         let turns = turns.max(1);
         Ok(Self(Arc::new(Pool {
-            turns: Semaphore::new(turns),
+            turns: Arc::new(Semaphore::new(turns)),
             waiting: Semaphore::new(turns + WAITING),
             dummy,
             checked: AtomicU64::new(0),
@@ -88,20 +88,15 @@ impl Passwords {
     ) -> Result<T, Error> {
         let _place = self.0.waiting.try_acquire().map_err(|_| Error::Busy)?;
         let pool = self.0.clone();
-        let turn = tokio::time::timeout(PATIENCE, self.turn()).await.map_err(|_| Error::Busy)??;
+        let turn = tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned());
+        let turn = turn.await.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
         // The turn goes with the work, which can't be cancelled: who gives up waiting frees no processor.
-        turn.forget();
         tokio::task::spawn_blocking(move || {
-            let done = work(&pool);
-            pool.turns.add_permits(1);
-            done
+            let _turn = turn;
+            work(&pool)
         })
         .await
         .map_err(|error| Error::Hash(error.to_string()))
-    }
-
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.0.turns.acquire().await.map_err(|_| Error::Busy)
     }
 }
 
