@@ -36,6 +36,7 @@
 )]
 
 mod answer;
+pub mod check;
 mod forge;
 pub mod guard;
 mod people;
