@@ -35,6 +35,8 @@ struct State {
     target: i64,
     pace: f64,
     is_synced: bool,
+    /// How far it has jumped ahead, all jumps together.
+    jumped: i64,
     /// The latest moment that was told.
     told: i64,
 }
@@ -65,6 +67,7 @@ impl RoomClock {
             target: stand_in,
             pace: SLEW,
             is_synced: false,
+            jumped: 0,
             told: i64::MIN,
         };
         Self { origin: at, state: Mutex::new(state) }
@@ -103,9 +106,15 @@ impl RoomClock {
             state.told = i64::MIN;
         } else if way > JUMP {
             state.offset = best;
+            state.jumped += way;
         } else if way < -JUMP {
             state.pace = BRAKE;
         }
+    }
+
+    /// How far room time has jumped ahead since this clock is in step, all jumps together. (It never jumps back.)
+    pub(crate) fn jumped(&self) -> Duration {
+        Duration::from_micros(self.state.lock().jumped.unsigned_abs())
     }
 
     /// Forgets earlier looks: the reference is another one now.
@@ -167,12 +176,14 @@ mod tests {
         clock.look(origin, origin, START);
         clock.look(at(origin, 1_000), at(origin, 1_000), START + 61_000_000);
         assert_eq!(clock.now(at(origin, 1_000)), Timestamp(START / 1000 + 61_000));
+        assert_eq!(clock.jumped(), Duration::from_secs(60));
         // Back by ten seconds: half speed for twenty.
         clock.look(at(origin, 2_000), at(origin, 2_000), START + 52_000_000);
         assert_eq!(clock.now(at(origin, 2_000)), Timestamp(START / 1000 + 62_000));
         assert_eq!(clock.now(at(origin, 12_000)), Timestamp(START / 1000 + 67_000));
         assert_eq!(clock.now(at(origin, 22_000)), Timestamp(START / 1000 + 72_000));
         assert_eq!(clock.now(at(origin, 23_000)), Timestamp(START / 1000 + 73_000));
+        assert_eq!(clock.jumped(), Duration::from_secs(60));
     }
 
     #[test]

@@ -179,6 +179,10 @@ pub trait Rooms: Send + Sync + 'static {
     /// Room time: one clock for all nodes, never running backwards on this one.
     fn now(&self) -> Timestamp;
 
+    /// How far room time has jumped ahead, all jumps together, because the clock behind it was set or replaced. What is
+    /// anchored in room time has to be anchored anew. Small differences are no jumps: they are slewed.
+    fn jumped(&self) -> Duration;
+
     /// Whether the store answers and the node's own subscription lives, as of the last probe (2 s).
     fn is_healthy(&self) -> bool;
 

@@ -3,6 +3,8 @@
 //! Playback is an anchor: "at room time `at` the film stood at `time`", plus whether it runs. Everybody works
 //! out the position for any moment from that, so nothing has to be sent while a film simply runs.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::{MediaTime, Timestamp};
@@ -92,6 +94,14 @@ impl Playback {
         Self { time: self.position(now), at: now, ..*self }
     }
 
+    /// The same film after the room clock has jumped ahead by `jump` and shows `now`: every position is what it was, under
+    /// a number that is newer than this one.
+    #[must_use]
+    pub fn after_jump(&self, jump: Duration, now: Timestamp) -> Self {
+        let next = self.after(Command::Seek(self.time), self.version.fence, 0, now);
+        Self { at: self.at.plus(jump), ..next }
+    }
+
     /// How far, in seconds, a client at `client` is ahead (positive) or behind (negative) at `now`.
     #[must_use]
     pub fn drift(&self, client: MediaTime, now: Timestamp) -> f64 {
@@ -136,6 +146,15 @@ mod tests {
         assert!(run.after(Command::Seek(secs(60.0)), 1, 0, Timestamp(5)).is_playing);
         let stop = run.after(Command::Pause(None), 1, 0, Timestamp(5));
         assert!(!stop.after(Command::Seek(secs(60.0)), 1, 0, Timestamp(6)).is_playing);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_does_not_move_the_film() {
+        let run = playing_from(10.0, 1_000);
+        let jump = Duration::from_secs(3_600);
+        let same = run.after_jump(jump, Timestamp(3_500).plus(jump));
+        assert_eq!(same.position(Timestamp(3_500).plus(jump)), secs(12.5));
+        assert!(same.version > run.version && same.is_playing);
     }
 
     #[test]

@@ -237,6 +237,10 @@ impl Rooms for MemoryRooms {
         self.clock.now(at)
     }
 
+    fn jumped(&self) -> Duration {
+        self.clock.jumped()
+    }
+
     fn is_healthy(&self) -> bool {
         true
     }

@@ -1,6 +1,7 @@
 //! [`Rooms`] on Redis.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Pipeline, Script, Value, pipe};
@@ -41,6 +42,10 @@ impl RedisRooms {
 impl Rooms for RedisRooms {
     fn now(&self) -> Timestamp {
         self.room_clock.now(self.process_clock.monotonic())
+    }
+
+    fn jumped(&self) -> Duration {
+        self.room_clock.jumped()
     }
 
     fn is_healthy(&self) -> bool {
