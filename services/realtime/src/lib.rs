@@ -138,17 +138,20 @@ pub fn channels(config: &Config) -> anyhow::Result<Vec<(String, Channel)>> {
         .into_iter()
         .map(|uri| {
             let name = uri.to_string();
-            let channel = Endpoint::from(uri)
-                .connect_timeout(Duration::from_secs(1))
-                .tcp_nodelay(true)
-                // A peer that vanished without a word is noticed within seconds, also by calls under way.
-                .http2_keep_alive_interval(Duration::from_secs(2))
-                .keep_alive_timeout(Duration::from_secs(2))
-                .keep_alive_while_idle(true)
-                .connect_lazy();
-            Ok((name, channel))
+            Ok((name, patient(Endpoint::from(uri)).connect_lazy()))
         })
         .collect()
+}
+
+/// How connections to a replica are made and kept.
+fn patient(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(Duration::from_secs(1))
+        .tcp_nodelay(true)
+        // A connection whose peer vanished without a word is given up and made anew, so that the way back is found.
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(Duration::from_secs(2))
+        .keep_alive_while_idle(true)
 }
 
 /// Connects to what a node of a cluster needs. A Redis or an api that is away is waited for while serving.
@@ -161,7 +164,7 @@ pub async fn connect(
     entropy: SharedEntropy,
 ) -> anyhow::Result<Realtime> {
     config.check()?;
-    let api = Authority::new(channels(config)?, config.grpc_token(), clock.clone())?;
+    let api = Authority::new(channels(config)?, config.grpc_token())?.watch();
     let bus = RedisRooms::connect(
         config.redis_url()?,
         RedisOptions::default(),

@@ -76,7 +76,7 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
     };
     let api = Api::new(config.public, deps)?;
     let (channel, calls) = pipe(&api);
-    let authority = Authority::new(vec![("api".into(), channel)], token.as_ref(), clock.clone())?;
+    let authority = Authority::new(vec![("api".into(), channel)], token.as_ref())?;
     let realtime = Realtime::new(&public, "standalone".into(), authority, rooms, clock, entropy);
 
     let (node, end) = (CancellationToken::new(), CancellationToken::new());

@@ -1,8 +1,10 @@
 //! What waits together travels together.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::room::effect::Away;
@@ -19,7 +21,7 @@ pub struct Batcher<Q, A>(mpsc::Sender<(Q, oneshot::Sender<A>)>);
 impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// A batcher that asks at most `most` questions at once by `call`, which answers each in order. It ends with the
     /// last handle.
-    pub fn spawn<F>(most: usize, call: impl Fn(Vec<Q>) -> F + Send + 'static) -> Self
+    pub fn spawn<F>(most: usize, call: impl Fn(Vec<Q>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Vec<A>, Away>> + Send,
     {
@@ -33,7 +35,9 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
                 if questions.is_empty() {
                     continue;
                 }
-                if let Ok(answers) = call(questions).await {
+                // A panic is a fault of ours, but of this call alone: those who come later are asked for all the same.
+                let answers = AssertUnwindSafe(async { call(questions).await }).catch_unwind().await;
+                if let Ok(Ok(answers)) = answers {
                     for (asker, answer) in askers.into_iter().zip(answers) {
                         let _ = asker.send(answer); // gone meanwhile
                     }
@@ -108,5 +112,15 @@ mod tests {
     async fn a_call_that_fails_is_told_to_everybody_in_it() {
         let batcher: Batcher<u32, u32> = Batcher::spawn(10, |_| async { Err(Away) });
         assert_eq!(batcher.ask(1).await, Err(Away));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_fails_alone() {
+        let batcher: Batcher<u32, u32> = Batcher::spawn(10, |questions| async move {
+            assert_ne!(questions, [1], "a fault inside");
+            Ok(questions)
+        });
+        assert_eq!(batcher.ask(1).await, Err(Away));
+        assert_eq!(batcher.ask(2).await, Ok(2));
     }
 }
