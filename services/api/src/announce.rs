@@ -1,6 +1,8 @@
 //! Telling the nodes what was committed: after the commit, never before, and best effort. Whoever misses it finds
 //! out from the versions and asks.
 
+use futures_util::StreamExt;
+use streamit_domain::room::Facts;
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::{rooms, sessions};
 use streamit_wire::v1;
@@ -8,35 +10,55 @@ use streamit_wire::v1;
 use crate::app::App;
 use crate::http::error::chain;
 
+/// How many rooms are told of a change at once.
+const TOLD_AT_ONCE: usize = 16;
+
 /// Tells a room's nodes of the fact change that made `version`, and goes on to the end even if the request is
 /// given up meanwhile.
 pub(crate) async fn facts(app: &App, room: RoomId, version: u64) {
-    let told = app.clone();
-    app.after_commit(async move { tell_facts(&told, room, version).await }).await;
+    facts_of(app, vec![(room, version)]).await;
 }
 
-async fn tell_facts(app: &App, room: RoomId, version: u64) {
-    let base = version.saturating_sub(1);
-    let delta = async {
+/// The same for many rooms, each with its new version.
+pub(crate) async fn facts_of(app: &App, changed: Vec<(RoomId, u64)>) {
+    if changed.is_empty() {
+        return;
+    }
+    let told = app.clone();
+    app.after_commit(async move { tell_facts(&told, changed).await }).await;
+}
+
+async fn tell_facts(app: &App, changed: Vec<(RoomId, u64)>) {
+    let bases: Vec<_> = changed.iter().map(|(room, version)| (*room, version.saturating_sub(1))).collect();
+    let deltas = async {
         let mut read = app.store.read().await?;
-        rooms::facts(&mut read, &[(room, base)]).await
+        rooms::facts(&mut read, &bases).await
     };
-    let facts = match delta.await {
-        Ok(found) => found.into_iter().next().flatten(),
+    match deltas.await {
+        Ok(found) => {
+            let told = found.into_iter().zip(bases).filter_map(|(facts, (_, base))| Some((facts?, base)));
+            futures_util::stream::iter(told)
+                .for_each_concurrent(TOLD_AT_ONCE, |(facts, base)| tell_one(app, facts, base))
+                .await;
+        }
         Err(error) => {
-            tracing::warn!(room.id = %room, error = chain(&error), "nodes will find out by themselves what changed");
-            None
+            tracing::warn!(
+                rooms = changed.len(),
+                error = chain(&error),
+                "nodes will find out by themselves what changed"
+            );
         }
-    };
-    if let Some(facts) = facts {
-        // The fence goes first: a command of the former host that overtakes the facts is then refused by the store,
-        // and the node that sent it reads the facts. The outbox does it again until it is done; this is to be quick.
-        if let Err(error) = app.rooms.raise_fence(room, facts.fence).await {
-            tracing::debug!(room.id = %room, error = chain(&error), "the fence will be raised later");
-        }
-        publish(app, room, v1::event::Kind::Facts(v1::Facts::of(&facts, base))).await;
     }
     app.outbox.notify_one();
+}
+
+async fn tell_one(app: &App, facts: Facts, base: u64) {
+    // The fence goes first: a command of the former host that overtakes the facts is then refused by the store,
+    // and the node that sent it reads the facts. The outbox does it again until it is done; this is to be quick.
+    if let Err(error) = app.rooms.raise_fence(facts.room, facts.fence).await {
+        tracing::debug!(room.id = %facts.room, error = chain(&error), "the fence will be raised later");
+    }
+    publish(app, facts.room, v1::event::Kind::Facts(v1::Facts::of(&facts, base))).await;
 }
 
 /// Tells every node that sessions ended.

@@ -8,7 +8,7 @@ mod rooms;
 use std::collections::BTreeMap;
 
 use streamit_domain::{Playback, RoomId, Timestamp, UserId};
-use streamit_storage::rooms::HostReport;
+use streamit_storage::rooms::{HostReport, Seen};
 use streamit_storage::sessions;
 use streamit_wire::v1::authority_server::{Authority, AuthorityServer};
 use streamit_wire::{Code, v1};
@@ -22,6 +22,8 @@ use crate::http::error::ApiError;
 
 /// The most items that one call may carry.
 const MOST_ITEMS: usize = 1_000;
+/// No version or number comes near this: they travel as JSON numbers, too.
+const MOST_VERSION: u64 = (1 << 53) - 1;
 /// How long revocations are told again after they were made: a lower id may become visible after a higher one.
 const RETOLD_MS: i64 = 30_000;
 
@@ -158,6 +160,17 @@ impl Authority for Service {
         Ok(Response::new(v1::ReportHostsReply {}))
     }
 
+    async fn report_loss(
+        &self,
+        request: Request<v1::ReportLossRequest>,
+    ) -> Result<Response<v1::ReportLossReply>, Status> {
+        let seen = request.into_inner().rooms;
+        check_count(seen.len())?;
+        let seen: Vec<_> = seen.iter().filter_map(read_seen).collect();
+        rooms::report_loss(&self.app, &seen).await.map_err(status)?;
+        Ok(Response::new(v1::ReportLossReply {}))
+    }
+
     async fn revocations(
         &self,
         request: Request<v1::RevocationsRequest>,
@@ -190,6 +203,20 @@ impl Authority for Service {
         };
         Ok(Response::new(v1::ModerateReply { error }))
     }
+}
+
+/// What was seen of a room, unless it can't be: no version or number gets above 2^53, and one that did would stay there.
+fn read_seen(seen: &v1::Seen) -> Option<Seen> {
+    let numbers = [seen.epoch, seen.facts_version, seen.chat_head, seen.fence];
+    numbers.iter().all(|number| *number < MOST_VERSION).then_some(())?;
+    Some(Seen {
+        room: RoomId::from_slice(&seen.room).ok()?,
+        epoch: seen.epoch,
+        facts_version: seen.facts_version,
+        chat_head: seen.chat_head,
+        chat_at: (seen.chat_at != 0).then_some(Timestamp(seen.chat_at)),
+        fence: seen.fence,
+    })
 }
 
 /// The word of a code, for a field that is empty when all is well.

@@ -54,6 +54,8 @@ use self::config::Config;
 
 /// How long calls of nodes that are under way may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long a stop may take as a whole, with a database and a Redis that don't answer.
+pub const LAST_DRAIN: Duration = Duration::from_secs(11);
 /// How long one call of a node may take.
 const CALL: Duration = Duration::from_secs(10);
 

@@ -42,12 +42,11 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    streamit_telemetry::ended(run(Cli::parse()).await)
+fn main() -> ExitCode {
+    streamit_telemetry::run(work(Cli::parse()))
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn work(cli: Cli) -> anyhow::Result<()> {
     let logs = streamit_telemetry::init("streamit-api")?;
     let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
         Command::Serve(config) => serve(*config).await,
@@ -74,9 +73,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let api = Api::new(config.public, deps)?;
     say(&format!("listening http://{}\nlistening grpc://{}\n", http.local_addr()?, grpc.local_addr()?))?;
+    let late = {
+        let first = stop.first.clone();
+        async move {
+            first.cancelled().await;
+            tokio::time::sleep(streamit_api::LAST_DRAIN).await;
+        }
+    };
     tokio::select! {
         served = api.serve(http, grpc, stop.first) => served,
         () = stop.second.cancelled() => Ok(()),
+        () = late => {
+            tracing::warn!("left before everything was finished");
+            Ok(())
+        }
     }
 }
 

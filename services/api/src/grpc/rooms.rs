@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::chat::{self, Range};
-use streamit_storage::rooms::{self, HostReport};
+use streamit_storage::rooms::{self, HostReport, Seen};
 use streamit_wire::{Code, v1};
 use tonic::Status;
 
@@ -18,8 +17,6 @@ use crate::rooms::moderate::{self, Action};
 
 /// The most messages that one answer holds.
 const MOST_MESSAGES: u32 = 500;
-/// How many rooms are told of a change at once.
-const TOLD_AT_ONCE: usize = 16;
 
 pub(super) async fn facts(app: &App, request: v1::FactsRequest) -> Result<v1::FactsReply, Status> {
     check_count(request.rooms.len())?;
@@ -50,6 +47,7 @@ pub(super) async fn versions(app: &App, request: v1::VersionsRequest) -> Result<
             facts_version: versions.facts_version,
             epoch: versions.epoch,
             chat_head: versions.chat_head,
+            fence: versions.fence,
         })
         .collect();
     Ok(v1::VersionsReply { rooms })
@@ -78,9 +76,24 @@ pub(super) async fn report_hosts(app: &App, reports: &[HostReport]) -> Result<()
     let mut tx = app.store.begin().await?;
     let changed = rooms::report_hosts(&mut tx, reports, app.now()).await?;
     tx.commit().await?;
-    futures_util::stream::iter(changed)
-        .for_each_concurrent(TOLD_AT_ONCE, |(room, version)| announce::facts(app, room, version))
-        .await;
+    announce::facts_of(app, changed).await;
+    Ok(())
+}
+
+/// Raises the epoch of rooms of which the database knows less than a node has seen.
+pub(super) async fn report_loss(app: &App, seen: &[Seen]) -> Result<()> {
+    let raised = app
+        .retrying(|| async {
+            let mut tx = app.store.begin().await?;
+            let raised = rooms::raise_epochs(&mut tx, seen, app.now()).await?;
+            tx.commit().await?;
+            Ok(raised)
+        })
+        .await?;
+    for (room, facts_version) in &raised {
+        tracing::warn!(room.id = %room, facts_version, "the database has lost something: the room begins a new epoch");
+    }
+    announce::facts_of(app, raised).await;
     Ok(())
 }
 

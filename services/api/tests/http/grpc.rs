@@ -14,7 +14,7 @@ use tonic::{Code, Request};
 
 use crate::support::{Person, Room, World, next, next_facts};
 
-type Client = AuthorityClient<Channel>;
+pub(crate) type Client = AuthorityClient<Channel>;
 
 /// A node's way to the api.
 pub(crate) async fn connect(world: &World) -> Client {
@@ -39,7 +39,7 @@ fn admission(code: &str, person: &Person) -> v1::Admission {
     v1::Admission { code: code.into(), user: person.id.as_bytes().to_vec(), session: session(person) }
 }
 
-fn draft(room: &Room, person: &Person, text: &str, key: &str) -> v1::ChatDraft {
+pub(crate) fn draft(room: &Room, person: &Person, text: &str, key: &str) -> v1::ChatDraft {
     v1::ChatDraft {
         room: room.id.as_bytes().to_vec(),
         user: person.id.as_bytes().to_vec(),
@@ -49,7 +49,7 @@ fn draft(room: &Room, person: &Person, text: &str, key: &str) -> v1::ChatDraft {
     }
 }
 
-async fn append(client: &mut Client, drafts: Vec<v1::ChatDraft>) -> Vec<v1::Appended> {
+pub(crate) async fn append(client: &mut Client, drafts: Vec<v1::ChatDraft>) -> Vec<v1::Appended> {
     client.append(v1::AppendRequest { drafts }).await.unwrap().into_inner().results
 }
 

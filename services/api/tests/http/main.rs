@@ -7,6 +7,7 @@ mod support;
 mod auth;
 mod crowds;
 mod grpc;
+mod loss;
 mod malformed;
 mod moderation;
 mod plumbing;

@@ -73,6 +73,10 @@ impl Service for Fake {
         Err(Status::unimplemented(""))
     }
 
+    async fn report_loss(&self, _: Request<v1::ReportLossRequest>) -> Reply<v1::ReportLossReply> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn revocations(&self, _: Request<v1::RevocationsRequest>) -> Reply<v1::RevocationsReply> {
         Err(Status::unimplemented(""))
     }

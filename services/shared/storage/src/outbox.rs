@@ -39,6 +39,19 @@ pub(crate) async fn insert_fence(tx: &mut Tx, room: RoomId, fence: u64, now: Tim
     Ok(())
 }
 
+/// Writes down the fences of a batch: a JSON list of objects with `room` and `fence`.
+pub(crate) async fn insert_fences(tx: &mut Tx, fences: &str, now: Timestamp) -> Result<()> {
+    const SQL: crate::engine::Sql = sql! {
+        postgres: "INSERT INTO outbox (kind, room_id, fence, created_at, next_at)
+            SELECT 'fence', s.room, s.fence, $2, $2
+            FROM json_to_recordset($1::JSON) AS s(room UUID, fence BIGINT)",
+        sqlite: "INSERT INTO outbox (kind, room_id, fence, created_at, next_at)
+            SELECT 'fence', unhex(value ->> 'room'), value ->> 'fence', $2, $2 FROM json_each($1)",
+    };
+    execute!(tx, SQL, fences, now.0)?;
+    Ok(())
+}
+
 /// What is to be told by `now`, the longest waiting first. Several replicas may get the same entries.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! when somebody was last there) changes no version.
 
 mod facts;
+mod loss;
 mod playback;
 mod sweep;
 
@@ -14,6 +15,7 @@ use streamit_domain::{DisplayName, RoomCode, RoomId, Timestamp, UserId};
 use uuid::Uuid;
 
 pub use facts::{Versions, facts, versions};
+pub use loss::{Seen, raise_epochs};
 pub use playback::{load_playback, save_playback, touch};
 pub use sweep::{
     HostReport, claim_deadline, due_deadlines, expired, playing, report_hosts, set_host_deadline,

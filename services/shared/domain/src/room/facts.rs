@@ -112,11 +112,11 @@ impl Facts {
         self.people.get(&user).and_then(|person| person.muted_until).filter(|until| *until > now)
     }
 
-    /// Takes in `newer`, which holds the people changed after `base`, and tells what changed. Older facts, and
-    /// ones whose base lies above this version (something between is missing), change nothing: `None` then says
+    /// Takes in `newer`, which holds the people changed after `base`, and tells what changed. Older facts (also of an
+    /// epoch that is over), and ones whose base lies above this version (something between is missing), change nothing: `None` then says
     /// that the home has to be asked.
     pub fn merge(&mut self, base: u64, newer: Facts) -> Option<Vec<Change>> {
-        if newer.version <= self.version && newer.epoch == self.epoch {
+        if (newer.epoch, newer.version) <= (self.epoch, self.version) {
             return Some(Vec::new());
         }
         if base > self.version {
@@ -216,6 +216,15 @@ mod tests {
         assert_eq!(room.merge(6, facts(7)), None);
         assert_eq!(room.version, 5);
         assert_eq!(room.merge(0, facts(4)), Some(vec![]));
+    }
+
+    #[test]
+    fn what_is_told_of_an_epoch_that_is_over_is_late_whatever_its_version() {
+        let mut room = Facts { epoch: 2, ..facts(5) };
+        assert_eq!(room.merge(0, facts(9)), Some(vec![]));
+        assert_eq!((room.epoch, room.version), (2, 5));
+        assert_eq!(room.merge(0, Facts { epoch: 3, ..facts(4) }), Some(vec![Change::Epoch]));
+        assert_eq!((room.epoch, room.version), (3, 4));
     }
 
     proptest! {

@@ -145,6 +145,8 @@ pub struct Versions {
     pub epoch: u64,
     /// The highest `seq` of its chat.
     pub chat_head: u64,
+    /// The fence of those who may control playback.
+    pub fence: u64,
 }
 
 #[derive(FromRow)]
@@ -153,6 +155,7 @@ struct VersionsRow {
     facts_version: i64,
     epoch: i64,
     head: i64,
+    host_fence: i64,
 }
 
 /// The versions of these rooms, in no particular order; rooms that do not exist are left out. One statement.
@@ -161,10 +164,10 @@ struct VersionsRow {
 /// When the database fails.
 pub async fn versions(read: &mut Read, rooms: &[RoomId]) -> Result<Vec<Versions>> {
     const SQL: Sql = sql! {
-        postgres: "SELECT r.id, r.facts_version, r.epoch, h.head
+        postgres: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head
             FROM rooms r JOIN chat_heads h ON h.room_id = r.id
             WHERE r.id IN (SELECT value::UUID FROM json_array_elements_text($1::JSON))",
-        sqlite: "SELECT r.id, r.facts_version, r.epoch, h.head
+        sqlite: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head
             FROM rooms r JOIN chat_heads h ON h.room_id = r.id
             WHERE r.id IN (SELECT unhex(value) FROM json_each($1))",
     };
@@ -179,6 +182,7 @@ pub async fn versions(read: &mut Read, rooms: &[RoomId]) -> Result<Vec<Versions>
                 facts_version: row::to_u64(row.facts_version, "rooms.facts_version")?,
                 epoch: row::to_u64(row.epoch, "rooms.epoch")?,
                 chat_head: row::to_u64(row.head, "chat_heads.head")?,
+                fence: row::to_u64(row.host_fence, "rooms.host_fence")?,
             })
         })
         .collect()

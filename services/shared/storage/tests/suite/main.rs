@@ -25,6 +25,7 @@ mod chat;
 mod facts;
 mod harness;
 mod joins;
+mod loss;
 mod moderation;
 mod outbox;
 mod playback;
