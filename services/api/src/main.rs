@@ -61,7 +61,7 @@ async fn work(cli: Cli) -> anyhow::Result<()> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     config.check()?;
     let stop = shutdown::signal()?;
-    let http = TcpListener::bind(config.listen)
+    let http = streamit_edge::listen(config.listen)
         .await
         .with_context(|| format!("STREAMIT_LISTEN {}", config.listen))?;
     let grpc = TcpListener::bind(config.grpc_listen)

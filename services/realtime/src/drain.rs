@@ -2,52 +2,156 @@
 //!
 //! The node says that it is not ready and goes on serving until balancers have seen it; then each connection is closed
 //! with 1012 at its own random moment, told when to come back, and its place in the room is kept until it can have.
+//! Shedding closes a share of the connections in the same way, and the node stays.
 
+use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use streamit_wire::code::close;
-use tokio::time::Instant;
+use streamit_wire::v1;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Drain;
 use crate::node::Node;
-use crate::outbox::Close;
+use crate::outbox::{Close, Outbox};
 
 /// The longest a client is told to wait, so that not all come back at once, in milliseconds.
 const HINT_MS: u64 = 1_000;
 /// Between two rounds of closes.
 const ROUND: Duration = Duration::from_millis(50);
+/// How long closes that are all sent at once may take to arrive.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// How many sheddings are remembered, so that one that is heard of twice is done once.
+const REMEMBERED: usize = 16;
+/// The longest window of a shedding.
+const LONGEST: Duration = Duration::from_secs(600);
 
-/// Puts everybody out. Returns when all connections are closed or the deadline is near.
+/// Puts everybody out. Returns when all connections are closed or the deadline has come.
 pub async fn drain(node: &Arc<Node>, plan: Drain) {
-    let start = Instant::now();
+    let deadline = Instant::now() + plan.deadline.max(AT_ONCE);
     node.draining.cancel();
     tracing::info!(connections = node.connections.count(), "draining: not ready, still serving");
-    tokio::time::sleep(plan.unready).await;
+    sleep(plan.unready).await;
     node.closing.cancel();
+    let everybody = node.connections.all().into_iter().map(|(_, outbox)| outbox).collect();
+    close_within(node, everybody, plan.spread).await;
+    close_the_rest(node, deadline).await;
+}
 
-    let spread = u64::try_from(plan.spread.as_millis()).unwrap_or(u64::MAX);
-    let mut waiting: Vec<_> = node
-        .connections
-        .all()
-        .into_iter()
-        .map(|(_, outbox)| (Duration::from_millis(node.random_below(spread)), outbox))
-        .collect();
+/// Puts everybody out at once.
+pub async fn hurry(node: &Arc<Node>) {
+    node.draining.cancel();
+    node.closing.cancel();
+    close_the_rest(node, Instant::now() + AT_ONCE).await;
+}
+
+/// Closes each at its own moment.
+async fn close_within(node: &Node, outboxes: Vec<Arc<Outbox>>, spread: Duration) {
+    let spread = u64::try_from(spread.as_millis()).unwrap_or(u64::MAX);
+    let moment = |outbox| (Duration::from_millis(node.random_below(spread)), outbox);
+    let mut waiting: Vec<_> = outboxes.into_iter().map(moment).collect();
     waiting.sort_by_key(|(at, _)| *at);
-    let closing = Instant::now();
+    let begun = Instant::now();
     let mut waiting = waiting.into_iter().peekable();
     while waiting.peek().is_some() {
-        while let Some((_, outbox)) = waiting.next_if(|(at, _)| *at <= closing.elapsed()) {
-            outbox.close(Close::retry(close::RESTART, 1 + node.random_below(HINT_MS)));
+        while let Some((_, outbox)) = waiting.next_if(|(at, _)| *at <= begun.elapsed()) {
+            outbox.close(come_back(node));
         }
-        tokio::time::sleep(ROUND).await;
+        sleep(ROUND).await;
     }
-    // Those who came in just before the door was shut.
-    for (_, outbox) in node.connections.all() {
-        outbox.close(Close::retry(close::RESTART, 1 + node.random_below(HINT_MS)));
-    }
-    while node.connections.count() > 0 && start.elapsed() < plan.deadline {
-        tokio::time::sleep(ROUND).await;
+}
+
+/// Closes whoever is still here, or comes in through a door that was open a moment ago, until nobody is or the deadline
+/// has come; then lets the rooms take in who went.
+async fn close_the_rest(node: &Node, deadline: Instant) {
+    while Instant::now() < deadline {
+        for (_, outbox) in node.connections.all() {
+            outbox.close(come_back(node));
+        }
+        let is_told = |(_, room): &(_, tokio::sync::mpsc::Sender<_>)| room.capacity() == room.max_capacity();
+        if node.connections.count() == 0 && node.rooms.list().iter().all(is_told) {
+            break;
+        }
+        sleep(ROUND).await;
     }
     tracing::info!(left = node.connections.count(), "drained");
+}
+
+fn come_back(node: &Node) -> Close {
+    Close::retry(close::RESTART, 1 + node.random_below(HINT_MS))
+}
+
+/// What is spoken last: who went is written down, what waits is saved, and requests under way are answered, all by
+/// `deadline`. What an absent store or api keeps from being said, the node's death says.
+pub(crate) async fn last_words(
+    node: &Node,
+    deadline: Instant,
+    background: impl Future<Output = ()>,
+    serving: impl Future<Output = ()>,
+) {
+    node.last_words.close();
+    // First, and not for long: once the lease is given up, the others would take who is not marked for gone.
+    let half = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+    let _ = timeout_at(half, node.last_words.wait()).await;
+    if timeout_at(deadline, background).await.is_err() {
+        tracing::warn!("left before everything was saved");
+    }
+    let _ = timeout_at(deadline, serving).await; // what is still open is given up
+}
+
+/// The sheddings that this node has heard of.
+#[derive(Debug, Default)]
+pub struct Sheds(Mutex<VecDeque<Vec<u8>>>);
+
+impl Sheds {
+    /// Whether this one is new.
+    fn is_new(&self, id: &[u8]) -> bool {
+        let mut heard = self.0.lock();
+        if heard.iter().any(|known| known == id) {
+            return false;
+        }
+        if heard.len() == REMEMBERED {
+            heard.pop_front();
+        }
+        heard.push_back(id.to_vec());
+        true
+    }
+}
+
+/// Puts a share of the connections out, if it is this node that is meant.
+pub fn shed(node: &Arc<Node>, shed: &v1::Shed) {
+    if shed.node != node.name || node.draining.is_cancelled() || !node.sheds.is_new(&shed.id) {
+        return;
+    }
+    let mut all: Vec<_> =
+        node.connections.all().into_iter().map(|(_, outbox)| (node.random_below(u64::MAX), outbox)).collect();
+    all.sort_by_key(|(lot, _)| *lot);
+    let percent = usize::try_from(shed.percent.min(100)).unwrap_or(100);
+    let count = (all.len() * percent).div_ceil(100);
+    let chosen: Vec<_> = all.into_iter().take(count).map(|(_, outbox)| outbox).collect();
+    let window = Duration::from_millis(shed.window_ms.into()).min(LONGEST);
+    tracing::info!(connections = count, percent, window_ms = shed.window_ms, "shedding");
+    let shedding = node.clone();
+    node.background.spawn(async move {
+        close_within(&shedding, chosen, window).await;
+        tracing::info!(connections = count, left = shedding.connections.count(), "shed");
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shedding_is_done_once_however_often_it_is_heard_of() {
+        let sheds = Sheds::default();
+        assert!(sheds.is_new(b"a") && sheds.is_new(b"b") && !sheds.is_new(b"a"));
+        for n in 0..100_u8 {
+            assert!(sheds.is_new(&[n, n]));
+        }
+        assert_eq!(sheds.0.lock().len(), REMEMBERED);
+    }
 }

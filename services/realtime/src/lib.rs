@@ -23,26 +23,28 @@ pub mod ws;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use streamit_bus::SharedRooms;
 use streamit_bus::redis::{RedisOptions, RedisRooms};
 use streamit_edge::Limits;
 use streamit_telemetry::{SharedClock, SharedEntropy};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use app::App;
 use authority::Authority;
 use config::{Config, Drain, Public};
+use node::steady::steadily;
 use node::{Node, Parts, lease, repair};
 
 /// How often the api's public keys are read.
 const KEYS: Duration = Duration::from_secs(60);
 /// When they are read again if the api is away.
 const KEYS_AGAIN: Duration = Duration::from_millis(500);
-/// How long flushing what is written behind may take at the end.
-const FLUSH: Duration = Duration::from_secs(2);
+/// How long all that is still to be said and saved may take at the end.
+const LAST_WORDS: Duration = Duration::from_millis(800);
 
 /// A node with its HTTP end: what the standalone program puts beside the api.
 #[derive(Clone, Debug)]
@@ -93,38 +95,43 @@ impl Realtime {
     /// Does what goes on behind the connections (leases, repair, saving) until `stop`, then flushes.
     pub async fn background(&self, stop: CancellationToken) {
         let node = &self.app.node;
-        let keys = async {
-            // So that the first clients need not wait, and a key that was withdrawn is not believed for long; an unknown
-            // key is asked for at any time.
-            loop {
-                let pause = match node.keys.refresh(&node.api).await {
-                    Ok(()) => {
-                        node.health.check("keys").set(true);
-                        KEYS
-                    }
-                    Err(()) => KEYS_AGAIN,
-                };
-                tokio::time::sleep(pause).await;
-            }
-        };
-        let keys = async {
-            tokio::select! {
-                () = keys => {}
-                () = stop.cancelled() => {}
-            }
-        };
         tokio::join!(
-            keys,
-            lease::run(node.clone(), stop.clone()),
-            repair::run(node.clone(), stop.clone()),
-            repair::listen(node.clone(), stop.clone()),
-            node.behind.run(stop.clone()),
+            steadily("keys", &stop, || keys(node, &stop)),
+            steadily("lease", &stop, || lease::run(node.clone(), stop.clone())),
+            steadily("repair", &stop, || repair::run(node.clone(), stop.clone())),
+            steadily("news", &stop, || repair::listen(node.clone(), stop.clone())),
+            steadily("saving", &stop, || node.behind.run(stop.clone())),
         );
     }
 
-    /// Closes all connections, each at its own moment.
-    pub async fn drain(&self, plan: Drain) {
-        drain::drain(&self.app.node, plan).await;
+    /// Closes all connections, each at its own moment, or all at once on `hurry`.
+    pub async fn drain(&self, plan: Drain, hurry: &CancellationToken) {
+        let node = &self.app.node;
+        tokio::select! {
+            () = drain::drain(node, plan) => {}
+            () = hurry.cancelled() => {
+                tracing::warn!("told again to stop: leaving now");
+                drain::hurry(node).await;
+            }
+        }
+    }
+}
+
+/// Reads the api's public keys until `stop`, so that the first clients need not wait, and a key that was withdrawn is not
+/// believed for long. An unknown key is asked for at any time.
+async fn keys(node: &Node, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let pause = match node.keys.refresh(&node.api).await {
+            Ok(()) => {
+                node.health.check("keys").set(true);
+                KEYS
+            }
+            Err(()) => KEYS_AGAIN,
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 
@@ -179,34 +186,40 @@ pub async fn connect(
     Ok(Realtime::new(&config.public, name, api, Arc::new(bus), clock, entropy))
 }
 
-/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short.
+/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short. It is out [`LAST_WORDS`] after the
+/// drain's deadline at the latest, half a second later than that when told to hurry.
+///
+/// # Errors
+/// When it could serve no more, which is a fault inside: better to be gone than to be there and deaf.
 pub async fn run(
     realtime: Realtime,
     listener: TcpListener,
     drain: Drain,
     shutdown: CancellationToken,
     hurry: CancellationToken,
-) {
-    let stop = CancellationToken::new();
-    let behind = CancellationToken::new();
-    let background = tokio::spawn({
+) -> anyhow::Result<()> {
+    let (stop, behind) = (CancellationToken::new(), CancellationToken::new());
+    let mut background = tokio::spawn({
         let (realtime, behind) = (realtime.clone(), behind.clone());
         async move { realtime.background(behind).await }
     });
-    let serving = tokio::spawn(streamit_edge::serve(listener, realtime.http(), stop.clone()));
+    let mut serving = tokio::spawn(streamit_edge::serve(listener, realtime.http(), stop.clone()));
     tracing::info!(node.name = realtime.node().name, "serving");
 
-    shutdown.cancelled().await;
     tokio::select! {
-        () = realtime.drain(drain) => {}
-        () = hurry.cancelled() => tracing::warn!("told again to stop: leaving now"),
+        () = shutdown.cancelled() => {}
+        ended = &mut serving => bail!("what takes connections has ended: {ended:?}"),
+        ended = &mut background => bail!("what goes on behind the connections has ended: {ended:?}"),
     }
-    realtime.node().last_words.close();
-    let _ = tokio::time::timeout(FLUSH, realtime.node().last_words.wait()).await; // its death says it too
-    behind.cancel();
-    if tokio::time::timeout(FLUSH, background).await.is_err() {
-        tracing::warn!("left before everything was saved");
-    }
-    stop.cancel();
-    let _ = tokio::time::timeout(FLUSH, serving).await; // what is still open is given up
+    realtime.drain(drain, &hurry).await;
+    let background = async {
+        behind.cancel();
+        let _ = background.await;
+    };
+    let serving = async {
+        stop.cancel();
+        let _ = serving.await;
+    };
+    drain::last_words(realtime.node(), Instant::now() + LAST_WORDS, background, serving).await;
+    Ok(())
 }

@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use streamit_realtime::config::Config;
-use streamit_telemetry::{SystemClock, SystemEntropy, ended, healthcheck, init, shutdown};
-use tokio::net::TcpListener;
+use streamit_telemetry::{SystemClock, SystemEntropy, healthcheck, init, run, shutdown};
 
 /// Holds the WebSockets of StreamIt. Any number of nodes serve the same rooms.
 #[derive(Parser)]
@@ -27,12 +26,13 @@ enum Command {
     Healthcheck,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Cli { command, config } = Cli::parse();
-    ended(match command.unwrap_or(Command::Serve) {
-        Command::Healthcheck => healthcheck(config.listen).await,
-        Command::Serve => serve(&config).await,
+    run(async {
+        match command.unwrap_or(Command::Serve) {
+            Command::Healthcheck => healthcheck(config.listen).await,
+            Command::Serve => serve(&config).await,
+        }
     })
 }
 
@@ -40,7 +40,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     config.check()?;
     let logs = init("streamit-realtime")?;
     let stop = shutdown::signal()?;
-    let listener = TcpListener::bind(config.listen)
+    let listener = streamit_edge::listen(config.listen)
         .await
         .with_context(|| format!("STREAMIT_LISTEN (--listen): {} can't be listened on", config.listen))?;
     let address = listener.local_addr()?;
@@ -49,7 +49,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     writeln!(out, "listening http://{address}")?;
     out.flush()?;
     drop(out);
-    streamit_realtime::run(realtime, listener, config.drain(), stop.first, stop.second).await;
+    let done = streamit_realtime::run(realtime, listener, config.drain(), stop.first, stop.second).await;
     logs.shutdown();
-    Ok(())
+    done
 }

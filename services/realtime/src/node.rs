@@ -3,8 +3,10 @@
 pub mod behind;
 pub mod connections;
 pub mod lease;
+pub mod pause;
 pub mod registry;
 pub mod repair;
+pub(crate) mod steady;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
+use crate::drain::Sheds;
 use crate::outbox::Close;
 use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
 use behind::Behind;
 use connections::Connections;
+use pause::Pauses;
 use registry::Registry;
 use streamit_wire::Code;
 
@@ -59,10 +63,14 @@ pub struct Node {
     pub rooms: Registry,
     /// Open connections, by user and by address.
     pub connections: Arc<Connections>,
+    /// Whether this process was stopped for a while.
+    pub pauses: Pauses,
     /// What is written to the api behind the scenes.
     pub behind: Behind,
     /// Guesses at room codes, by address.
     pub guesses: MemoryQuota,
+    /// Sheddings that were asked for.
+    pub sheds: Sheds,
     /// Rooms and connections.
     pub background: TaskTracker,
     /// What must still be said at a stop.
@@ -93,9 +101,11 @@ impl Node {
             keys: Keys::default(),
             rooms: Registry::default(),
             connections: Arc::default(),
+            pauses: Pauses::default(),
             behind: Behind::new(parts.api.clone()),
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
+            sheds: Sheds::default(),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -138,6 +148,18 @@ impl Node {
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         *self.incarnation.read()
+    }
+
+    /// Begins a new life if this process was paused: others may have held the node dead, and everything it knows is old.
+    /// Whoever has something to decide calls this before.
+    pub fn look_for_pause(&self, up: u64) {
+        let begin = || *self.incarnation.write() = Incarnation(self.entropy.uuid_v4());
+        if let Some(paused) = self.pauses.look(up, begin) {
+            tracing::warn!(
+                paused_ms = paused,
+                "this process did not run for a while: the node begins a new life"
+            );
+        }
     }
 
     /// A number no other connection of this node has.

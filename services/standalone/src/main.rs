@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use streamit_api::admin::{self, Account};
-use streamit_telemetry::{SystemClock, SystemEntropy, ended, healthcheck, init, shutdown};
+use streamit_telemetry::{SystemClock, SystemEntropy, healthcheck, init, run, shutdown};
 
 use config::{Config, DataDir, Listen};
 
@@ -41,12 +41,11 @@ enum Command {
     Healthcheck(Listen),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    ended(run(Cli::parse()).await)
+fn main() -> ExitCode {
+    run(work(Cli::parse()))
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn work(cli: Cli) -> anyhow::Result<()> {
     let logs = init("streamit")?;
     let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
         Command::Serve(config) => Box::pin(program::serve(*config, &shutdown::signal()?)).await,

@@ -18,7 +18,6 @@ use streamit_storage::{Options, Store};
 use streamit_telemetry::shutdown::Stop;
 use streamit_telemetry::{SystemClock, SystemEntropy};
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -29,7 +28,9 @@ use crate::config::{Config, DataDir, private_dir};
 /// Bytes in the pipe between the realtime node and the api.
 const PIPE: usize = 1 << 20;
 /// How long the last writes may take at the end.
-const FLUSH: Duration = Duration::from_secs(3);
+const FLUSH: Duration = Duration::from_millis(800);
+/// How long closing the database may take after them.
+const CLOSE: Duration = Duration::from_millis(500);
 
 /// Opens the database of a data directory, made and migrated if need be.
 pub(crate) async fn open_store(data: &DataDir) -> anyhow::Result<Store> {
@@ -46,7 +47,7 @@ pub(crate) async fn open_store(data: &DataDir) -> anyhow::Result<Store> {
 pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
     let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
     let listen = config.listen.listen;
-    let listener = TcpListener::bind(listen)
+    let listener = streamit_edge::listen(listen)
         .await
         .with_context(|| format!("STREAMIT_LISTEN (--listen): {listen} can't be listened on"))?;
     let address = listener.local_addr()?;
@@ -92,27 +93,30 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
         realtime.background(node.clone()).await;
         end.cancel(); // the node's last words went to the api, so the api ends after it
     };
+    let work = async {
+        let serving = async {
+            let ended = serving.await; // with `end`, or because of a fault inside: better gone than deaf
+            if !end.is_cancelled() {
+                tracing::error!(?ended, "what takes connections has ended");
+                node.cancel();
+            }
+        };
+        tokio::join!(node_work, api.background(end.clone()), serving);
+    };
     let stopping = async {
         stop.first.cancelled().await;
         staying.set(false);
         let plan = Drain::within(Duration::from_secs(u64::from(config.drain_seconds)));
-        tokio::select! {
-            () = realtime.drain(plan) => {}
-            () = stop.second.cancelled() => tracing::warn!("told again to stop: leaving now"),
-        }
+        realtime.drain(plan, &stop.second).await;
         node.cancel();
         tokio::time::sleep(FLUSH).await;
-    };
-    let work = async {
-        tokio::join!(node_work, api.background(end.clone()));
-        let _ = serving.await; // it ends with `end`
     };
     tokio::select! {
         () = work => {}
         () = stopping => tracing::warn!("left before everything was written"),
     }
     calls.abort();
-    store.close().await;
+    let _ = tokio::time::timeout(CLOSE, store.close()).await; // a file that is not closed is read back as after a crash
     Ok(())
 }
 

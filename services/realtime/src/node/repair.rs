@@ -1,7 +1,7 @@
 //! Comparing versions with their homes.
 //!
 //! Events may be lost; this finds what they did not tell. Every ~10 s when all is well, about every second when in
-//! doubt, all live rooms are compared in batches, one call at a time.
+//! doubt, all live rooms are compared in batches, one call at a time with each home.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,9 +10,11 @@ use std::time::Duration;
 use streamit_domain::{RoomId, SessionId, UserId};
 use streamit_wire::{Code, v1};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Node;
+use crate::drain;
 use crate::outbox::Close;
 use crate::room::effect::Input;
 
@@ -20,60 +22,106 @@ use crate::room::effect::Input;
 const CALM: Duration = Duration::from_millis(7_500);
 /// Between two passes when in doubt.
 const DOUBT: Duration = Duration::from_millis(800);
-/// How long to wait before looking whether there is a doubt.
-const LOOK: Duration = Duration::from_millis(250);
+/// How long to wait before looking whether there is a new doubt.
+const LOOK: Duration = Duration::from_millis(100);
 /// Rooms compared with one call.
 const BATCH: usize = 500;
 
-/// Repairs until `stop`.
+/// Repairs until `stop`. The two homes are asked apart from each other: while one hangs, the other is compared, and its
+/// rosters are kept from expiring.
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
-    let mut doubts = node.bus.doubts();
-    let mut revoked_up_to = 0;
-    let mut doubtful = false;
-    loop {
-        let spread = Duration::from_millis(node.random_below(5_000));
-        let calm = if doubtful { DOUBT } else { CALM + spread };
-        let wait = tokio::time::Instant::now() + calm;
-        // A new doubt cuts a calm wait short.
-        while tokio::time::Instant::now() < wait && (doubtful || node.bus.doubts() == doubts) {
-            tokio::select! {
-                () = tokio::time::sleep(LOOK.min(wait - tokio::time::Instant::now())) => {}
-                () = stop.cancelled() => return,
-            }
-        }
-        doubtful = node.bus.doubts() != doubts || !node.bus.is_healthy();
-        doubts = node.bus.doubts();
+    tokio::join!(repair_live(&node, &stop), repair_home(&node, &stop));
+}
+
+/// Compares with the shared store.
+async fn repair_live(node: &Arc<Node>, stop: &CancellationToken) {
+    let mut pace = Pace::new(node);
+    while pace.wait(node, stop).await {
         for rooms in node.rooms.list().chunks(BATCH) {
-            doubtful |= !compare(&node, rooms).await;
-        }
-        match revocations(&node, revoked_up_to).await {
-            Some(head) => revoked_up_to = head,
-            None => doubtful = true,
+            if !compare_live(node, rooms).await {
+                pace.doubt();
+            }
         }
     }
 }
 
-/// Compares some rooms. Returns whether both homes answered.
-async fn compare(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> bool {
+/// Compares with the api. While the store is away this is how chat reaches other nodes.
+async fn repair_home(node: &Arc<Node>, stop: &CancellationToken) {
+    let mut pace = Pace::new(node);
+    let mut revoked_up_to = 0;
+    while pace.wait(node, stop).await {
+        for rooms in node.rooms.list().chunks(BATCH) {
+            if !compare_home(node, rooms).await {
+                pace.doubt();
+            }
+        }
+        match revocations(node, revoked_up_to).await {
+            Some(head) => revoked_up_to = head,
+            None => pace.doubt(),
+        }
+    }
+}
+
+/// When the next pass is due.
+struct Pace {
+    doubts: u64,
+    is_doubtful: bool,
+}
+
+impl Pace {
+    fn new(node: &Node) -> Self {
+        Self { doubts: node.bus.doubts(), is_doubtful: false }
+    }
+
+    /// The pass under way could not do all it should.
+    fn doubt(&mut self) {
+        self.is_doubtful = true;
+    }
+
+    /// Waits until a pass is due; `false` when it is time to stop.
+    async fn wait(&mut self, node: &Node, stop: &CancellationToken) -> bool {
+        let spread = Duration::from_millis(node.random_below(5_000));
+        let due = Instant::now() + if self.is_doubtful { DOUBT } else { CALM + spread };
+        // A new doubt cuts the wait short.
+        while Instant::now() < due && node.bus.doubts() == self.doubts {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK.min(due - Instant::now())) => {}
+                () = stop.cancelled() => return false,
+            }
+        }
+        self.is_doubtful = node.bus.doubts() != self.doubts || !node.bus.is_healthy();
+        self.doubts = node.bus.doubts();
+        !stop.is_cancelled()
+    }
+}
+
+/// Compares some rooms with the store. Returns whether it answered.
+async fn compare_live(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> bool {
     let ids: Vec<RoomId> = rooms.iter().map(|(id, _)| *id).collect();
-    let request = v1::VersionsRequest { rooms: ids.iter().map(|id| id.as_bytes().to_vec()).collect() };
-    let home = node.api.call(b"versions", |mut client| {
+    let Ok(live) = node.bus.refresh(&ids).await else { return false };
+    for ((_, room), live) in rooms.iter().zip(live) {
+        // A room that is too busy to hear it is compared again soon.
+        let _ = room.try_send(Input::Versions(Some(live), None));
+    }
+    true
+}
+
+/// Compares some rooms with the api. Returns whether it answered.
+async fn compare_home(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> bool {
+    let request = v1::VersionsRequest { rooms: rooms.iter().map(|(id, _)| id.as_bytes().to_vec()).collect() };
+    let call = node.api.call(b"versions", |mut client| {
         let request = request.clone();
         async move { client.versions(request).await }
     });
-    let (live, home) = tokio::join!(node.bus.refresh(&ids), home);
-    let (live, home) = (live.ok(), home.ok());
-    let both = live.is_some() && home.is_some();
-    let mut home: HashMap<Vec<u8>, v1::RoomVersions> = home
-        .map(|all| all.rooms.into_iter().map(|versions| (versions.room.clone(), versions)).collect())
-        .unwrap_or_default();
-    for (i, (id, room)) in rooms.iter().enumerate() {
-        let live = live.as_ref().and_then(|all| all.get(i)).copied();
-        let home = home.remove(&id.as_bytes()[..]);
-        // A room that is too busy to hear it is compared again soon.
-        let _ = room.try_send(Input::Versions(live, home));
+    let Ok(home) = call.await else { return false };
+    let mut home: HashMap<Vec<u8>, v1::RoomVersions> =
+        home.rooms.into_iter().map(|versions| (versions.room.clone(), versions)).collect();
+    for (id, room) in rooms {
+        if let Some(home) = home.remove(&id.as_bytes()[..]) {
+            let _ = room.try_send(Input::Versions(None, Some(home)));
+        }
     }
-    both
+    true
 }
 
 /// Ends the connections whose sessions ended. Returns how far the log was read: all of it, page by page.
@@ -101,7 +149,7 @@ pub fn revoke(node: &Node, user: &[u8], session: &[u8]) {
     node.connections.revoke(user, session, &Close::new(code.close(), code.as_str()));
 }
 
-/// Hears of revocations as they happen, until `stop`.
+/// Hears of what concerns every node (revocations, sheddings) as it happens, until `stop`.
 pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(mut news) = node.bus.subscribe_all().await {
@@ -111,11 +159,13 @@ pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
                     () = stop.cancelled() => return,
                 };
                 match notice {
-                    Some(streamit_bus::Notice::Event(event)) => {
-                        if let Some(v1::event::Kind::Revoked(revoked)) = &event.kind {
+                    Some(streamit_bus::Notice::Event(event)) => match &event.kind {
+                        Some(v1::event::Kind::Revoked(revoked)) => {
                             revoke(&node, &revoked.user, &revoked.session);
                         }
-                    }
+                        Some(v1::event::Kind::Shed(wanted)) => drain::shed(&node, wanted),
+                        _ => {}
+                    },
                     Some(_) => {} // what was lost is found by the repair loop
                     None => break,
                 }

@@ -200,8 +200,8 @@ pub trait Rooms: Send + Sync + 'static {
     /// Tells a room's subscribers. News only: state is never carried this way alone.
     async fn publish(&self, room: RoomId, event: &v1::Event) -> Result<(), Error>;
 
-    /// Tells every node.
-    async fn publish_all(&self, event: &v1::Event) -> Result<(), Error>;
+    /// Tells every node. Returns how many listeners it was given to.
+    async fn publish_all(&self, event: &v1::Event) -> Result<u64, Error>;
 
     /// The room's playback, `None` when the store has none.
     async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error>;

@@ -7,9 +7,11 @@ mod options;
 mod origin;
 mod peer;
 mod rest;
+mod seats;
 mod serve;
 
 pub use options::{Limits, Origins, Proxies};
 pub use origin::is_allowed;
 pub use peer::Peer;
-pub use serve::serve;
+pub use seats::Seat;
+pub use serve::{listen, serve};

@@ -1,6 +1,7 @@
-//! Serving a router on a socket: like `axum::serve`, but slow headers are cut off, Nagle is off, and a stop waits
-//! only so long.
+//! Serving a router on a socket: like `axum::serve`, but slow headers are cut off, Nagle is off, a stop waits only so
+//! long, and whoever comes when there is no room is turned away instead of being left to wait.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,36 +11,60 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::rest;
+use crate::seats::{Seat, Seats, Spare};
 
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
+/// How many connections may wait to be taken. The system may allow fewer.
+const BACKLOG: u32 = 8_192;
+/// How long to wait when there is no descriptor at all.
+const SHORTAGE: Duration = Duration::from_millis(50);
+/// How often it is told that connections are turned away.
+const TELL: Duration = Duration::from_secs(10);
 /// How long requests under way may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// Listens on an address, with room for a crowd that comes all at once.
+///
+/// # Errors
+/// When it can't be listened on.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?; // a restart must not wait for the connections of the life before
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves `router` until `shutdown`, then lets requests under way finish.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let connections = TaskTracker::new();
+    let seats = Seats::of_process();
+    let mut full = Full::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                connections.spawn(connection(stream, peer, router.clone(), shutdown.clone()));
-            }
-            Err(error) => {
-                // Out of file descriptors, mostly: some will be free soon, and until then there is no use in haste.
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            Ok((stream, peer)) => match seats.take() {
+                Some(seat) => {
+                    connections.spawn(connection(stream, peer, seat, router.clone(), shutdown.clone()));
+                }
+                None => full.turned_away("every seat is taken"),
+            },
+            Err(error) if is_shortage(&error) => full.turn_away(&listener, &error).await,
+            Err(error) => tracing::debug!(%error, "a connection went before it was taken"),
         }
+        // Others work between two newcomers: a crowd at the door must not starve those who are in.
+        tokio::task::yield_now().await;
     }
     drop(listener);
     connections.close();
@@ -51,7 +76,58 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken) {
+/// Whether it is not the connection that failed, but this process has no descriptor or memory for any.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// What is done when there is no room for more connections.
+struct Full {
+    spare: Spare,
+    /// How many were turned away since it was last told, and when that was.
+    away: u64,
+    told: Option<Instant>,
+}
+
+impl Default for Full {
+    fn default() -> Self {
+        Self { spare: Spare::new(), away: 0, told: None }
+    }
+}
+
+impl Full {
+    /// Takes a connection and closes it, so that who is there learns it now and not when he gives up.
+    async fn turn_away(&mut self, listener: &TcpListener, error: &io::Error) {
+        if self.spare.give() {
+            // Nobody may be waiting any more.
+            let accepted = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+            drop(accepted);
+            self.spare.take_back();
+            self.turned_away(&error.to_string());
+        } else {
+            // The spare one went elsewhere. Some will be free soon, and until then there is no use in haste.
+            tokio::time::sleep(SHORTAGE).await;
+            self.spare.take_back();
+        }
+    }
+
+    fn turned_away(&mut self, error: &str) {
+        self.away += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL) {
+            tracing::warn!(error, turned_away = self.away, "could not accept a connection");
+            (self.told, self.away) = (Some(Instant::now()), 0);
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: Seat,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection went before it was served");
         return;
@@ -59,6 +135,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdow
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (mut request, rest) = rest::keep(request);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(seat.clone());
         let answer = router.clone().oneshot(request);
         async move {
             let answer = answer.await;

@@ -1,19 +1,25 @@
-//! How a program tells what ended it.
+//! How a program runs, and how it tells what ended it.
 
+use std::future::Future;
 use std::process::ExitCode;
 
-/// The exit code for how a program's work ended. An error is told in one line on stderr, with its causes and
-/// without a backtrace: it is for whoever started the program, not for the log.
+/// Runs a program's work to its end, on a runtime that goes with it: whatever still blocks a thread by then (a name being
+/// looked up, say) is not waited for. An error is told in one line on stderr, with its causes and without a backtrace:
+/// it is for whoever started the program, not for the log.
 ///
 /// ```no_run
-/// #[tokio::main]
-/// async fn main() -> std::process::ExitCode {
-///     streamit_telemetry::ended(run().await)
+/// fn main() -> std::process::ExitCode {
+///     streamit_telemetry::run(work())
 /// }
-/// # async fn run() -> anyhow::Result<()> { Ok(()) }
+/// # async fn work() -> anyhow::Result<()> { Ok(()) }
 /// ```
 #[expect(clippy::print_stderr, reason = "what ended the program is for whoever started it, not for the log")]
-pub fn ended(done: anyhow::Result<()>) -> ExitCode {
+pub fn run(work: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let done = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
+        let done = runtime.block_on(work);
+        runtime.shutdown_background();
+        done
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

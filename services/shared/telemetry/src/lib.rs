@@ -1,9 +1,9 @@
 //! What every program needs around its work, and nothing about that work: the time and randomness it is
 //! given, logs and traces, its health, and how it is told to stop.
 //!
-//! A program starts with [`init`], hands a [`SharedClock`] and a [`SharedEntropy`] to its parts, fills a
-//! [`Health`] while they come up, serves until [`shutdown::signal`] says stop, lets the [`Guard`] flush,
-//! and says by [`ended`] how it went.
+//! A program is [`run`]. It starts with [`init`], hands a [`SharedClock`] and a [`SharedEntropy`] to its parts, fills a
+//! [`Health`] while they come up, serves until [`shutdown::signal`] says stop, and lets the
+//! [`Guard`] flush.
 //! No part reads a clock or makes an id by itself (`clippy.toml` holds everybody to that).
 //!
 //! This crate must not know the domain.
@@ -17,7 +17,7 @@ mod logs;
 pub mod shutdown;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
-pub use ended::ended;
+pub use ended::run;
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
 pub use health::{Check, Health};
 pub use healthcheck::healthcheck;

@@ -20,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// How long a program waits, at its end, for a collector that does not answer.
-const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// What the exporter itself is made of. Its spans would be exported, which makes spans, which are exported.
 const OWN_MACHINERY: [&str; 5] = ["h2", "hyper", "tonic", "tower", "opentelemetry"];
@@ -71,7 +71,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Flushes what waits, for at most three seconds. Later spans go nowhere.
+    /// Flushes what waits, for at most half a second. Later spans go nowhere.
     pub fn shutdown(mut self) {
         self.flush();
     }

@@ -272,10 +272,11 @@ impl Rooms for MemoryRooms {
         Ok(())
     }
 
-    async fn publish_all(&self, event: &v1::Event) -> Result<(), Error> {
+    async fn publish_all(&self, event: &v1::Event) -> Result<u64, Error> {
         let notice = Notice::Event(Arc::new(event.clone()));
-        tell(&self.everybody.lock(), &notice);
-        Ok(())
+        let everybody = self.everybody.lock();
+        tell(&everybody, &notice);
+        Ok(everybody.len() as u64)
     }
 
     async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error> {

@@ -70,10 +70,10 @@ impl Rooms for RedisRooms {
         self.pool.ask(&call, None).await.map(drop)
     }
 
-    async fn publish_all(&self, event: &v1::Event) -> Result<(), Error> {
+    async fn publish_all(&self, event: &v1::Event) -> Result<u64, Error> {
         let mut call = pipe();
         call.cmd("PUBLISH").arg(keys::ALL).arg(codec::event(event));
-        self.pool.ask(&call, None).await.map(drop)
+        read(self.ask_one(&call, None).await?)
     }
 
     async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error> {
