@@ -8,7 +8,9 @@
 //! |---|---|
 //! | joining: doorstep, roster, the three frames, catching up | `join` |
 //! | who comes and goes, host away and back | `presence` |
-//! | chat, playback, moderation by members | `commands` |
+//! | a roster that was lost, a node that was paused | `recovery` |
+//! | chat, moderation by members | `commands` |
+//! | playback: commands, what is shown, putting it back | `playback` |
 //! | facts, versions, what the bus tells | `news` |
 
 mod commands;
@@ -16,7 +18,9 @@ pub mod effect;
 mod join;
 mod members;
 mod news;
+mod playback;
 mod presence;
+mod recovery;
 pub mod shell;
 pub mod tail;
 
@@ -61,6 +65,8 @@ const MAX_PIECE: usize = 32 * 1024;
 const HEARTBEAT_MS: u64 = 5_000;
 /// For how long the pace of a user is remembered, in milliseconds. Longer than any pause.
 const TEMPO_MS: u64 = 30_000;
+/// Lives of this node that a room remembers. What earlier ones left, others take out.
+const MAX_LIVES: usize = 8;
 /// How often a count may be told, in milliseconds.
 const COUNT_MS: u64 = 1_000;
 
@@ -127,16 +133,27 @@ pub struct Room {
     /// Something in the roster is to be put back or looked at.
     is_reading_roster: bool,
     must_read_roster: bool,
+    /// Somebody has come in while the roster was read.
+    is_roster_overtaken: bool,
     is_reentering: bool,
     must_reenter: bool,
+    /// The roster can't be relied on now.
+    recovery: Option<recovery::Recovery>,
+    /// The node's lives before this one, in which entries may be left.
+    former: Vec<Incarnation>,
 
     drafts: Vec<Draft>,
     is_appending: bool,
     /// What of the append under way has a client id: sent again meanwhile, it is answered by the first.
     appending: Vec<(UserId, String)>,
-    commands: VecDeque<commands::Pending>,
+    commands: VecDeque<playback::Pending>,
     /// The command being stored.
-    command: Option<commands::Pending>,
+    command: Option<playback::Pending>,
+    is_reading_playback: bool,
+    must_read_playback: bool,
+    /// The node was paused: no command is judged before the facts, and the film, were read again.
+    must_confirm_facts: bool,
+    must_confirm_playback: bool,
     is_reading_facts: bool,
     must_read_facts: bool,
     is_reading_history: bool,
@@ -177,13 +194,20 @@ impl Room {
             is_pruning: false,
             is_reading_roster: false,
             must_read_roster: false,
+            is_roster_overtaken: false,
             is_reentering: false,
             must_reenter: false,
+            recovery: None,
+            former: Vec::new(),
             drafts: Vec::new(),
             is_appending: false,
             appending: Vec::new(),
             commands: VecDeque::new(),
             command: None,
+            is_reading_playback: false,
+            must_read_playback: false,
+            must_confirm_facts: false,
+            must_confirm_playback: false,
             is_reading_facts: false,
             must_read_facts: false,
             is_reading_history: false,
@@ -209,9 +233,9 @@ impl Room {
             Input::Reentered(result) => self.on_reentered(result, now),
             Input::Pruned(result) => self.on_pruned(result, now),
             Input::Roster(asked_at, result) => self.on_roster(asked_at, result, now),
-            Input::Reborn(incarnation) => self.on_reborn(incarnation),
+            Input::Reborn(incarnation) => self.on_reborn(incarnation, now),
             Input::Notice(notice) => self.on_notice(notice, now),
-            Input::Versions(live, home) => self.on_versions(live, home.as_ref()),
+            Input::Versions(live, home) => self.on_versions(live, home.as_ref(), now),
             Input::Dead(incarnations) => self.on_dead(incarnations),
             Input::Facts(result) => self.on_facts(result, now),
             Input::History(after, before, result) => self.on_history(after, before, result, now),
@@ -228,9 +252,13 @@ impl Room {
     /// The uptime at which [`Input::Tick`] is wanted.
     #[must_use]
     pub fn next_deadline(&self) -> u64 {
-        let leave = self.leaving.iter().map(|(due, _)| *due).min().filter(|_| !self.is_leaving);
+        let leave = self.leaving.iter().map(|(due, _)| *due).min();
+        let leave = leave.filter(|_| !self.is_leaving && !self.is_reentering);
         let count = self.is_count_due.then_some(self.count_told + COUNT_MS);
-        [leave, self.gap_due, count].into_iter().flatten().fold(self.heartbeat_due, u64::min)
+        [leave, self.gap_due, count, self.recovery_due()]
+            .into_iter()
+            .flatten()
+            .fold(self.heartbeat_due, u64::min)
     }
 
     /// Whether nothing is left to do here, so that the room may be forgotten by this node.
@@ -258,6 +286,7 @@ impl Room {
             self.ask_for_gap();
         }
         self.leave_due(now);
+        self.end_recovery(now);
         if self.is_count_due && self.count_told + COUNT_MS <= now.up {
             self.tell_count(now);
         }

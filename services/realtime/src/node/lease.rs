@@ -12,7 +12,7 @@ use streamit_domain::Incarnation;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::Node;
+use super::{Node, pause};
 use crate::room::effect::Input;
 
 /// How often a node beats and looks.
@@ -70,25 +70,30 @@ impl Watch {
     }
 }
 
-/// Beats and looks until `stop`, then gives the lease up.
+/// Beats and looks until `stop`, then gives the lease up. All the while it is noted that this process runs, whatever
+/// the store does.
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
+    tokio::join!(pause::run(&node, &stop), beat(&node, &stop));
+}
+
+async fn beat(node: &Arc<Node>, stop: &CancellationToken) {
     let mut watch = Watch::default();
     let mut every = tokio::time::interval(BEAT);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut doubts = node.bus.doubts();
-    let mut last = Instant::now();
+    let mut lives = node.pauses.lives();
     loop {
         tokio::select! {
             _ = every.tick() => {}
             () = stop.cancelled() => break,
         }
-        if last.elapsed() > LIFE {
-            // The others may have held this node dead meanwhile, and whatever was news is old.
+        node.look_for_pause(node.now().up);
+        if std::mem::replace(&mut lives, node.pauses.lives()) != node.pauses.lives() {
+            // So that rooms in which nothing happens come to hear of the new life, too.
             for (_, room) in node.rooms.list() {
                 let _ = room.try_send(Input::Notice(streamit_bus::Notice::Lost));
             }
         }
-        last = Instant::now();
         let own = node.incarnation();
         if node.bus.beat(own).await.is_err() || node.bus.doubts() != doubts {
             doubts = node.bus.doubts();

@@ -1,41 +1,22 @@
-//! What members do: chat, playback, moderation.
+//! What members do: chat, moderation, and (in `playback`) what the film is to do.
 //!
 //! Chat goes to the api, which stores it; per room one append is under way, and what is said meanwhile is the next
-//! batch. That is the group commit, and it keeps each sender's order. Playback is a compare-and-set in the shared
-//! store, one command at a time; the fence sees to it that a former host's command fails even if this node has not
-//! heard of the change.
+//! batch. That is the group commit, and it keeps each sender's order.
 
 use std::time::Duration;
 
-use streamit_bus::{Cas, Error, Expect};
-use streamit_domain::playback::{Command, Version};
-use streamit_domain::{ConnectionId, MediaTime, Playback, UserId};
+use streamit_domain::{ConnectionId, UserId};
 use streamit_wire::frame::client::Frame as ClientFrame;
 use streamit_wire::frame::server::{Frame, chat_message};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Draft, Effect, Now};
-use super::{COMMANDS, MAX_COMMANDS, ROOM_CHAT, Room};
+use super::{ROOM_CHAT, Room};
 use crate::outbox::Kind;
 use crate::ws;
 
-/// How often a command is computed again because something else was stored meanwhile.
-const MAX_TRIES: u32 = 8;
 /// Messages of one room that may wait for the append under way.
 const MAX_DRAFTS: usize = 256;
-
-/// A playback command that waits for its turn, or has it.
-#[derive(Clone, Debug)]
-pub(super) struct Pending {
-    /// Who is told if it fails; nobody when the house itself acts (an empty room pauses).
-    from: Option<(ConnectionId, UserId)>,
-    command: Command,
-    tries: u32,
-    /// The facts were read again for this command, so the store may take the fence from it.
-    confirmed: bool,
-    /// Waiting for that.
-    needs_facts: bool,
-}
 
 impl Room {
     pub(super) fn on_frame(&mut self, connection: ConnectionId, frame: ClientFrame, now: Now) {
@@ -125,7 +106,7 @@ impl Room {
         self.room_chat.take(ROOM_CHAT, now.up as i64 * 1_000)
     }
 
-    fn slow_down(&self, connection: ConnectionId, client_id: Option<&str>, wait: Duration) {
+    pub(super) fn slow_down(&self, connection: ConnectionId, client_id: Option<&str>, wait: Duration) {
         let frame = Frame::Error {
             message: Code::RateLimited.sentence().into(),
             code: Code::RateLimited.as_str(),
@@ -182,162 +163,5 @@ impl Room {
             }
         }
         self.append_waiting();
-    }
-
-    // ---- playback ----
-
-    fn on_command(&mut self, connection: ConnectionId, user: UserId, command: Command, now: Now) {
-        if !self.is_controller(user) {
-            self.refuse(connection, Code::HostOnly, None);
-            return;
-        }
-        if self.setup.limits {
-            let tempo = self.tempo.entry(user).or_default();
-            tempo.used = now.up;
-            if let Err(wait) = tempo.commands.take(COMMANDS, now.up as i64 * 1_000) {
-                self.slow_down(connection, None, wait);
-                return;
-            }
-        }
-        if self.commands.len() >= MAX_COMMANDS {
-            self.refuse(connection, Code::TryAgain, None);
-            return;
-        }
-        let from = Some((connection, user));
-        self.commands.push_back(Pending { from, command, tries: 0, confirmed: false, needs_facts: false });
-        self.command_waiting(now);
-    }
-
-    /// Does something to the film for nobody in particular, if nobody is here.
-    pub(super) fn command_of_house(&mut self, command: Command, now: Now) {
-        self.commands.push_back(Pending {
-            from: None,
-            command,
-            tries: 0,
-            confirmed: false,
-            needs_facts: false,
-        });
-        self.command_waiting(now);
-    }
-
-    fn command_waiting(&mut self, now: Now) {
-        if self.command.is_none()
-            && let Some(next) = self.commands.pop_front()
-        {
-            self.store_playback(next, now);
-        }
-    }
-
-    fn store_playback(&mut self, pending: Pending, now: Now) {
-        let version = self.is_stored.then_some(self.playback.version);
-        self.store_after(self.playback, version, pending, now);
-    }
-
-    /// Stores what `pending` makes of `base`, if `version` is what is stored.
-    fn store_after(&mut self, base: Playback, version: Option<Version>, pending: Pending, now: Now) {
-        // Much may have happened since it was asked for. The fence it goes out with is that of the facts here, so they
-        // must still give the right to it.
-        if let Some((_, user)) = pending.from
-            && !self.is_controller(user)
-        {
-            self.fail(&pending, Code::HostOnly);
-            self.command_waiting(now);
-            return;
-        }
-        let seen = self.playback.version.number;
-        let next = base.after(pending.command, self.facts.fence, seen, now.room);
-        let expect = Expect { version, confirmed: pending.confirmed, only_if_empty: pending.from.is_none() };
-        self.command = Some(pending);
-        self.effects.push(Effect::SetPlayback(expect, next));
-    }
-
-    pub(super) fn on_playback_set(&mut self, next: Playback, result: Result<Cas, Error>, now: Now) {
-        let Some(mut pending) = self.command.take() else { return };
-        pending.tries += 1;
-        match result {
-            Ok(Cas::Stored) => {
-                self.show_playback(next);
-                self.is_stored = true;
-                self.effects.push(Effect::SavePlayback(next));
-            }
-            Ok(Cas::Conflict(stored)) => {
-                self.is_stored = true;
-                self.show_playback(stored);
-                if pending.tries < MAX_TRIES {
-                    // What is stored may lie behind what was shown here, because the store lost some or because news was
-                    // faster than this answer: either way the next state is numbered above both.
-                    self.store_after(stored, Some(stored.version), pending, now);
-                    return;
-                }
-                self.fail(&pending, Code::TryAgain);
-            }
-            Ok(Cas::Fenced(_)) if pending.tries < MAX_TRIES => {
-                // Who controls has changed: ask, then look whether this is still his to do.
-                self.wait_for_facts(pending, false);
-                return;
-            }
-            Ok(Cas::Unknown) if pending.tries < MAX_TRIES => {
-                self.is_stored = false;
-                self.wait_for_facts(pending, true);
-                return;
-            }
-            Ok(Cas::NotEmpty) => {}
-            Ok(Cas::Fenced(_) | Cas::Unknown) | Err(_) => self.fail(&pending, Code::TryAgain),
-        }
-        self.command_waiting(now);
-    }
-
-    fn wait_for_facts(&mut self, pending: Pending, confirmed: bool) {
-        self.command = Some(Pending { confirmed, needs_facts: true, ..pending });
-        self.ask_for_facts();
-    }
-
-    /// The facts were read: goes on with the command that waited for them, or gives it up.
-    pub(super) fn resume_command(&mut self, are_fresh: bool, now: Now) {
-        let Some(mut pending) = self.command.take_if(|pending| pending.needs_facts) else { return };
-        pending.needs_facts = false;
-        match pending.from {
-            _ if !are_fresh => self.fail(&pending, Code::TryAgain),
-            Some((_, user)) if !self.is_controller(user) => self.fail(&pending, Code::HostOnly),
-            _ => {
-                self.store_playback(pending, now);
-                return;
-            }
-        }
-        self.command_waiting(now);
-    }
-
-    fn fail(&self, pending: &Pending, code: Code) {
-        if let Some((connection, _)) = pending.from {
-            self.refuse(connection, code, None);
-        }
-    }
-
-    /// Takes in a state, from the bus or from a command of this node, if it is newer, and shows it.
-    pub(super) fn show_playback(&mut self, state: Playback) {
-        if state.version <= self.playback.version {
-            return;
-        }
-        self.playback = state;
-        self.is_stored = true;
-        let frame = Frame::PlaybackState((&state).into()).to_json();
-        self.members.tell(&ws::text(&frame), Kind::Playback);
-        if state.version.fence > self.facts.fence {
-            self.ask_for_facts();
-        }
-    }
-
-    fn on_sync_check(&mut self, connection: ConnectionId, client_time: MediaTime, now: Now) {
-        let drift = self.playback.drift(client_time, now.room);
-        if drift.abs() * 1_000.0 <= f64::from(self.facts.settings.sync_threshold_ms) {
-            return;
-        }
-        let frame = Frame::SyncCorrection {
-            time: self.playback.position(now.room),
-            version: self.playback.version.number,
-            server_time: now.room,
-            drift,
-        };
-        self.tell_one(connection, &frame);
     }
 }

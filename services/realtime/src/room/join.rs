@@ -121,10 +121,14 @@ impl Room {
         now: Now,
     ) {
         self.is_entering = false;
-        let ended = std::mem::take(&mut self.entering);
-        match result {
-            Ok((_, roster)) => {
+        let roster = match result {
+            Ok((change, roster)) => {
+                self.is_roster_overtaken |= self.is_reading_roster;
+                if self.is_loss(&change) || !self.has_all(&roster) {
+                    self.reenter(now);
+                }
                 self.adopt(&roster, now);
+                Some(roster)
             }
             Err(_) => {
                 // The store is away: they are in as far as this node can tell, and are entered when it is back.
@@ -135,13 +139,21 @@ impl Room {
                     users.entry(joiner.user).or_insert(present);
                 }
                 self.replace_users(users, now);
+                None
             }
-        }
+        };
         self.welcome(&joiners, now);
-        for (connection, how) in ended {
+        for (connection, how) in std::mem::take(&mut self.entering) {
             if let Some(how) = how {
                 self.on_gone(connection, how, now);
             }
+        }
+        if let Some(roster) = roster {
+            let is_in = |joiner: &Joiner| roster.entries.contains_key(&self.key(joiner.connection));
+            if !joiners.iter().all(is_in) {
+                self.reenter(now); // entered under a life that has ended meanwhile
+            }
+            self.take_out_own(&roster, now);
         }
         self.enter_waiting();
     }

@@ -124,6 +124,14 @@ impl Members {
         }
     }
 
+    /// The node was paused: nobody was heard, and that says nothing about anybody.
+    pub(super) fn spare(&mut self, up: u64) {
+        for member in &mut self.all {
+            member.outbox.heard(up);
+            member.waiting_since = up;
+        }
+    }
+
     /// Pings whom it is time to ping and gives up whom nobody has heard for too long.
     pub(super) fn heartbeat(&mut self, up: u64) {
         for member in &mut self.all {

@@ -3,7 +3,7 @@
 //! An event is only the word that a version has moved. Whatever it says is taken in if it follows on what is known
 //! here, and asked for otherwise; the repair loop's comparison finds what no event told.
 
-use streamit_bus::{Error, LiveVersions, Notice};
+use streamit_bus::{LiveVersions, Notice};
 use streamit_domain::room::{Change, Facts, Life, Standing};
 use streamit_domain::{Playback, UserId};
 use streamit_wire::code::close;
@@ -46,14 +46,22 @@ impl Room {
     }
 
     /// News may have been missed: compare everything.
-    fn ask_for_everything(&mut self) {
+    pub(super) fn ask_for_everything(&mut self) {
         self.ask_for_facts();
         self.ask_for_history(self.tail.head(), 0);
         self.ask_for_roster();
-        self.effects.push(Effect::ReadPlayback);
+        self.ask_for_playback();
     }
 
-    pub(super) fn on_versions(&mut self, live: Option<LiveVersions>, home: Option<&v1::RoomVersions>) {
+    pub(super) fn on_versions(
+        &mut self,
+        live: Option<LiveVersions>,
+        home: Option<&v1::RoomVersions>,
+        now: Now,
+    ) {
+        if let Some(live) = live {
+            self.on_live(live, now);
+        }
         if let Some(home) = home {
             if home.facts_version > self.facts.version || home.epoch != self.facts.epoch {
                 self.ask_for_facts();
@@ -61,22 +69,6 @@ impl Room {
             if home.chat_head > self.tail.head() {
                 self.ask_for_history(self.tail.head(), 0);
             }
-        }
-        if let Some(live) = live {
-            if self.must_reenter {
-                self.reenter();
-            } else if live.roster != self.roster_version {
-                self.ask_for_roster();
-            }
-            if live.playback.is_some_and(|version| version > self.playback.version) {
-                self.effects.push(Effect::ReadPlayback);
-            }
-        }
-    }
-
-    pub(super) fn on_playback_read(&mut self, result: Result<Option<Playback>, Error>, _now: Now) {
-        if let Ok(Some(state)) = result {
-            self.show_playback(state);
         }
     }
 
@@ -169,7 +161,7 @@ impl Room {
         if again {
             self.ask_for_facts(); // somebody asked after this was read: he waits for the next answer
         } else {
-            self.resume_command(told.is_some(), now);
+            self.facts_confirmed(told.is_some(), now);
             self.clear_doorstep(true);
         }
         if self.doorstep.iter().any(|joiner| joiner.admitted <= self.facts.version) {

@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streamit_bus::{Entry, EntryKey, Error, Present, Roster, RosterChange};
-use streamit_domain::playback::Command;
+use streamit_bus::{EntryKey, Error, Present, Roster, RosterChange};
 use streamit_domain::{ConnectionId, Incarnation, UserId};
 use streamit_wire::frame::server::{Frame, RoomUpdated, TELL_EACH};
 use streamit_wire::v1;
@@ -17,7 +16,7 @@ use super::effect::{Effect, Gone, Now};
 use super::{GRACE_MS, Room};
 
 /// How long to wait before a removal that failed is tried again, in milliseconds.
-const RETRY_MS: u64 = 1_000;
+pub(super) const RETRY_MS: u64 = 1_000;
 
 impl Room {
     pub(super) fn on_gone(&mut self, connection: ConnectionId, how: Gone, now: Now) {
@@ -44,7 +43,8 @@ impl Room {
 
     /// Removes the entries whose time has come, with one call for all of them.
     pub(super) fn leave_due(&mut self, now: Now) {
-        if self.is_leaving || !self.leaving.iter().any(|(due, _)| *due <= now.up) {
+        // What is being entered again might come after its removal, and stay.
+        if self.is_leaving || self.is_reentering || !self.leaving.iter().any(|(due, _)| *due <= now.up) {
             return;
         }
         let keys = self.leaving.extract_if(.., |(due, _)| *due <= now.up).map(|(_, key)| key).collect();
@@ -77,9 +77,12 @@ impl Room {
     /// A removal that this node made: what follows from it is this node's to do.
     fn after_removal(&mut self, change: &RosterChange, now: Now) {
         self.apply(change, now);
+        if self.is_loss(change) && change.version == 0 {
+            self.reenter(now); // nobody is in it because it is gone
+        }
         // Also when it changed nothing: an earlier try may have, whose answer was lost.
-        if change.online == 0 && self.playback.is_playing {
-            self.command_of_house(Command::Pause(None), now);
+        if change.online == 0 {
+            self.pause_if_empty(now);
         }
     }
 
@@ -88,44 +91,38 @@ impl Room {
         if change.version <= self.roster_version {
             return;
         }
-        if change.previous != self.roster_version {
+        let is_loss = self.is_loss(change);
+        if change.previous != self.roster_version && !is_loss {
             self.ask_for_roster();
             return;
         }
         self.roster_version = change.version;
-        let went: Vec<UserId> = change.left.iter().map(|(user, _)| *user).collect();
+        let mut went: Vec<UserId> = change.left.iter().map(|(user, _)| *user).collect();
         // Somebody held this node dead, and was wrong: who is connected here is here.
         let is_wrong = went.iter().any(|user| self.members.of_user(*user).next().is_some());
+        if is_loss || is_wrong {
+            self.reenter(now);
+        }
+        if self.recovery.is_some() {
+            went.clear();
+        }
         self.change_users(change.joined.clone(), went, now);
-        if is_wrong {
-            self.reenter();
-        }
     }
 
-    /// Takes in the roster as it was just read, unless what is known here is newer.
+    /// Takes in the roster as it was just read, unless what is known here is newer. During a recovery whoever was known
+    /// stays.
     pub(super) fn adopt(&mut self, roster: &Roster, now: Now) {
-        if roster.version >= self.roster_version {
-            self.roster_version = roster.version;
-            self.replace_users(roster.users.clone(), now);
-        }
-    }
-
-    pub(super) fn on_roster(&mut self, asked_at: u64, result: Result<Roster, Error>, now: Now) {
-        self.is_reading_roster = false;
-        if std::mem::take(&mut self.must_read_roster) {
-            self.ask_for_roster();
-        }
-        let Ok(roster) = result else { return };
-        let has_all = self.members.iter().all(|member| {
-            let key = self.key(member.connection);
-            roster.entries.contains_key(&key)
-        });
-        if roster.version < asked_at || !has_all {
-            // The store lost the roster, or has held this node dead: its connections are entered again.
-            self.reenter();
+        if roster.version < self.roster_version {
             return;
         }
-        self.adopt(&roster, now);
+        self.roster_version = roster.version;
+        let mut users = roster.users.clone();
+        if self.recovery.is_some() {
+            for (user, present) in &self.users {
+                users.entry(*user).or_insert_with(|| present.clone());
+            }
+        }
+        self.replace_users(users, now);
     }
 
     pub(super) fn ask_for_roster(&mut self) {
@@ -135,40 +132,8 @@ impl Room {
             return;
         }
         self.is_reading_roster = true;
+        self.is_roster_overtaken = false;
         self.effects.push(Effect::ReadRoster(self.roster_version));
-    }
-
-    pub(super) fn reenter(&mut self) {
-        self.must_reenter = false;
-        if self.is_reentering || self.members.is_empty() {
-            return;
-        }
-        let entries: Vec<Entry> = self
-            .members
-            .iter()
-            .map(|member| Entry {
-                key: self.key(member.connection),
-                user: member.user,
-                name: member.name.to_string(),
-            })
-            .collect();
-        self.is_reentering = true;
-        self.effects.push(Effect::Reenter(entries, self.roster_version));
-    }
-
-    pub(super) fn on_reentered(&mut self, result: Result<(RosterChange, Roster), Error>, now: Now) {
-        self.is_reentering = false;
-        match result {
-            Ok((_, roster)) => self.adopt(&roster, now),
-            Err(_) => self.must_reenter = true,
-        }
-    }
-
-    pub(super) fn on_reborn(&mut self, incarnation: Incarnation) {
-        // Entries of the former life that wait for their grace are pruned by whoever holds it dead.
-        self.setup.incarnation = incarnation;
-        self.leaving.clear();
-        self.reenter();
     }
 
     /// Makes `users` those who are present; the difference is what members are told.

@@ -45,6 +45,7 @@ type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
 /// Runs a room until it is not needed any more.
 pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) {
+    let mut lives = node.pauses.lives();
     let (mut subscription, mut room) = match open(&node, id).await {
         Ok(opened) => opened,
         Err(Away) => {
@@ -92,8 +93,15 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
             let node = node.clone();
             answers.push(Box::pin(async move { Answer::Subscribed(node.bus.subscribe(id).await.ok()) }));
         }
-        for effect in room.on(input, node.now()) {
-            perform(&node, id, effect, &answers);
+        let now = node.now();
+        node.look_for_pause(now.up);
+        let lived = std::mem::replace(&mut lives, node.pauses.lives());
+        // Before whatever waited through the pause.
+        let reborn = (lived != lives).then(|| Input::Reborn(node.incarnation()));
+        for input in reborn.into_iter().chain([input]) {
+            for effect in room.on(input, now) {
+                perform(&node, id, effect, &answers);
+            }
         }
         turns += 1;
         if turns.is_multiple_of(TURNS) {

@@ -1,0 +1,139 @@
+//! Where the film stands.
+
+use super::*;
+
+#[test]
+fn a_command_is_stored_first_and_then_shown_once() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    assert!(world.frames(1).is_empty());
+    let (expect, next) = world.set();
+    assert_eq!((expect.version, expect.confirmed), (None, false));
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    let event = v1::Event { kind: Some(v1::event::Kind::Playback((&next).into())), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    let frames = world.frames(1);
+    assert_eq!(frames.len(), 1);
+    assert_eq!((&frames[0]["is_playing"], &frames[0]["time"]), (&true.into(), &10.0.into()));
+    assert!(world.wants(|effect| matches!(effect, Effect::SavePlayback(_))));
+}
+
+#[test]
+fn a_conflict_is_computed_again_from_what_is_stored() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, Command::Seek(MediaTime::try_from(60.0).unwrap()));
+    let (_, next) = world.set();
+    let mut stored = next;
+    stored.is_playing = true;
+    stored.version.number += 5;
+    world.on(Input::PlaybackSet(next, Ok(Cas::Conflict(stored))));
+    let (expect, again) = world.set();
+    assert_eq!(expect.version, Some(stored.version));
+    assert!(again.is_playing, "a seek keeps what another node's PLAY made of it");
+    assert!(again.version > stored.version);
+}
+
+#[test]
+fn a_former_host_is_fenced_off_even_if_the_node_has_not_heard() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Fenced(2))));
+    assert!(world.frames(1).is_empty());
+    let newer = Facts { host: user(2), fence: 2, ..facts(6) };
+    world.on(Input::Facts(Ok(Some(v1::Facts::of(&newer, 5)))));
+    let frames = world.frames(1);
+    assert!(frames.iter().any(|frame| frame["code"] == "HOST_ONLY"), "{frames:?}");
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+}
+
+#[test]
+fn a_store_without_a_fence_gets_it_from_one_who_has_just_asked() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Unknown)));
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadFacts(_))));
+    world.on(Input::Facts(Ok(Some(v1::Facts::of(&facts(5), 5)))));
+    let (expect, next) = world.set();
+    assert!(expect.confirmed);
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    assert_eq!(world.types(1), ["PLAYBACK_STATE"]);
+}
+
+#[test]
+fn without_the_store_a_command_is_refused_and_the_next_one_tried() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(1.0));
+    world.command(1, play(2.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Err(Error::Away(None))));
+    assert_eq!(world.frames(1)[0]["code"], "TRY_AGAIN");
+    assert_eq!(world.set().1.time.secs(), 2.0);
+}
+
+#[test]
+fn only_who_controls_is_heard() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.command(2, play(1.0));
+    assert_eq!(world.frames(2)[0]["code"], "HOST_ONLY");
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+}
+
+#[test]
+fn an_empty_room_pauses_where_it_was() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    world.up += 5_000;
+    world.on(Input::Gone(ConnectionId(1), Gone::Now));
+    world.answer_leave();
+    let (expect, pause) = world.set();
+    assert!(expect.only_if_empty && !pause.is_playing);
+    assert_eq!(pause.time.secs(), 15.0);
+}
+
+#[test]
+fn a_command_that_waited_is_not_stored_for_somebody_who_is_no_longer_host() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(1.0));
+    world.command(1, play(2.0));
+    let (_, first) = world.set();
+    world.tell_facts(5, &Facts { host: user(2), fence: 2, ..facts(6) });
+    world.on(Input::PlaybackSet(first, Ok(Cas::Stored)));
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+    assert!(world.frames(1).iter().any(|frame| frame["code"] == "HOST_ONLY"));
+}
+
+#[test]
+fn an_answer_that_news_has_overtaken_takes_nothing_back() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(1.0));
+    let (_, next) = world.set();
+    let mut second = next;
+    second.version.number += 1;
+    let mut third = next;
+    third.version.number += 2;
+    let event = v1::Event { kind: Some(v1::event::Kind::Playback((&third).into())), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    world.on(Input::PlaybackSet(next, Ok(Cas::Conflict(second))));
+    assert_eq!(world.room.playback.version, third.version);
+    let (expect, again) = world.set();
+    assert_eq!(expect.version, Some(second.version));
+    assert!(again.version > third.version);
+    world.on(Input::PlaybackSet(again, Ok(Cas::Conflict(third))));
+    let (_, again) = world.set();
+    world.on(Input::PlaybackSet(again, Ok(Cas::Stored)));
+    assert_eq!(world.types(1), ["PLAYBACK_STATE", "PLAYBACK_STATE"], "the third and ours, each once");
+}

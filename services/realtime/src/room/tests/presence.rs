@@ -1,0 +1,165 @@
+//! Who comes and goes, and who is told.
+
+use super::*;
+
+#[test]
+fn a_second_tab_is_the_same_user() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.frames(1);
+    world.join(3, 2);
+    assert!(world.types(1).is_empty());
+    world.on(Input::Gone(ConnectionId(2), Gone::Now));
+    world.answer_leave();
+    assert!(world.types(1).is_empty());
+    world.on(Input::Gone(ConnectionId(3), Gone::Now));
+    world.answer_leave();
+    assert_eq!(world.types(1), ["USER_LEFT"]);
+}
+
+#[test]
+fn a_blip_is_silent_and_a_departure_is_told_after_the_grace() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.frames(1);
+    world.on(Input::Gone(ConnectionId(2), Gone::Grace));
+    world.pass(1_000);
+    world.join(3, 2);
+    world.pass(GRACE_MS);
+    world.answer_leave();
+    assert!(world.types(1).is_empty());
+    world.on(Input::Gone(ConnectionId(3), Gone::Grace));
+    world.pass(GRACE_MS - 1);
+    assert!(world.waiting.iter().all(|effect| !matches!(effect, Effect::Leave(..))));
+    world.pass(1);
+    world.answer_leave();
+    assert_eq!(world.types(1), ["USER_LEFT"]);
+}
+
+#[test]
+fn the_host_away_and_back_is_told_and_reported_once() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.on(Input::Gone(ConnectionId(1), Gone::Now));
+    world.answer_leave();
+    assert_eq!(world.types(2), ["USER_LEFT", "HOST_DISCONNECTED"]);
+    assert!(world.wants(|effect| matches!(effect, Effect::ReportHost(report) if !report.is_back)));
+    world.waiting.clear();
+    world.join(3, 1);
+    assert_eq!(world.types(2), ["USER_JOINED", "HOST_RECONNECTED"]);
+    assert!(world.wants(|effect| matches!(effect, Effect::ReportHost(report) if report.is_back)));
+}
+
+#[test]
+fn a_missed_change_of_the_roster_is_read_and_the_difference_told() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let version = world.roster.version;
+    let change =
+        RosterChange { previous: version + 1, version: version + 2, joined: vec![], left: vec![], online: 3 };
+    world.on(Input::Notice(Notice::Roster(Arc::new(change))));
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadRoster(_))));
+    let mut roster = world.roster.clone();
+    roster.version += 2;
+    let since = Timestamp(START);
+    roster.users.insert(user(7), Present { name: "u7".into(), since });
+    world.on(Input::Roster(version, Ok(roster)));
+    assert_eq!(world.types(1), ["USER_JOINED"]);
+}
+
+#[test]
+fn a_lost_roster_is_filled_again_and_nobody_is_told_as_gone() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.frames(1);
+    let asked_at = world.roster.version;
+    world.on(Input::Roster(asked_at, Ok(Roster::default())));
+    let entries = world.take(
+        |effect| matches!(effect, Effect::Reenter(..)),
+        |effect| match effect {
+            Effect::Reenter(entries, _) => entries,
+            _ => unreachable!(),
+        },
+    );
+    assert_eq!(entries.len(), 2);
+    world.roster = Roster { version: asked_at + 100, ..Roster::default() };
+    let answer = world.enter(&entries);
+    world.on(Input::Reentered(Ok(answer)));
+    assert!(world.types(1).is_empty());
+}
+
+#[test]
+fn a_deleted_room_says_so_before_it_closes() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.tell_facts(5, &Facts { life: Life::Closed, ..facts(6) });
+    let work = world.outboxes[&1].take();
+    assert_eq!(work.frames.len(), 1);
+    assert_eq!(work.close.unwrap().code, 4005);
+}
+
+#[test]
+fn who_is_silent_for_a_minute_is_given_up() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.pass(PING_MS);
+    assert_eq!(world.frames(1).len(), 1, "a ping");
+    world.pass(SILENT_MS);
+    assert_eq!(world.closed(1), Some(4102));
+}
+
+#[test]
+fn above_two_hundred_people_are_told_as_a_count() {
+    let mut world = World::new();
+    world.room.setup.limits = false;
+    for n in 1..=203 {
+        let joiner = world.joiner(n, u128::from(n), 5);
+        world.on(Input::Join(joiner));
+        world.answer_enter();
+        world.frames(n);
+        let told = world.types(1);
+        assert_eq!(told.len(), usize::from((2..=200).contains(&n)), "{n}: {told:?}");
+    }
+    world.pass(COUNT_MS);
+    let frames = world.frames(1);
+    assert_eq!((frames.len(), &frames[0]["online"]), (1, &203.into()));
+}
+
+#[test]
+fn a_node_that_was_wrongly_held_dead_enters_its_members_again() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    let keys: Vec<EntryKey> = world.roster.entries.keys().copied().collect();
+    let change = world.leave(&keys);
+    world.on(Input::Notice(Notice::Roster(Arc::new(change))));
+    assert!(world.wants(|effect| matches!(effect, Effect::Reenter(entries, _) if entries.len() == 2)));
+}
+
+#[test]
+fn a_room_that_falls_back_to_few_tells_the_whole_list() {
+    let mut world = World::new();
+    world.room.setup.limits = false;
+    for n in 1..=202 {
+        let joiner = world.joiner(n, u128::from(n), 5);
+        world.on(Input::Join(joiner));
+        world.answer_enter();
+        world.frames(1);
+    }
+    for n in 3..=202 {
+        world.on(Input::Gone(ConnectionId(n), Gone::Now));
+    }
+    while world.wants(|effect| matches!(effect, Effect::Leave(..))) {
+        world.answer_leave();
+        world.frames(1);
+    }
+    world.pass(HEARTBEAT_MS);
+    let frames = world.frames(1);
+    let list = frames.iter().find(|frame| frame["type"] == "ROOM_PARTICIPANTS");
+    assert_eq!(list.map(|list| &list["online"]), Some(&2.into()), "{frames:?}");
+    assert!(!world.outboxes[&1].is_closing());
+}
