@@ -10,6 +10,7 @@
 pub mod app;
 pub mod authority;
 pub mod config;
+pub mod door;
 pub mod drain;
 pub mod node;
 pub mod outbox;

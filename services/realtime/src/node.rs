@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
+use crate::door::Door;
 use crate::drain::Sheds;
 use crate::outbox::Close;
 use crate::room::effect::{Input, Joiner, Now};
@@ -61,6 +62,8 @@ pub struct Node {
     pub keys: Keys,
     /// Live rooms.
     pub rooms: Registry,
+    /// Where those who come wait for their turn.
+    pub door: Door,
     /// Open connections, by user and by address.
     pub connections: Arc<Connections>,
     /// Whether this process was stopped for a while.
@@ -100,6 +103,7 @@ impl Node {
             bus,
             keys: Keys::default(),
             rooms: Registry::default(),
+            door: Door::default(),
             connections: Arc::default(),
             pauses: Pauses::default(),
             behind: Behind::new(parts.api.clone()),

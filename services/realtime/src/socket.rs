@@ -14,8 +14,10 @@ use streamit_domain::ConnectionId;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
+use crate::door::Pass;
 use crate::node::Node;
 use crate::outbox::{Close, Outbox};
 use crate::room::GRACE_MS;
@@ -33,21 +35,62 @@ const MAX_SLICES: usize = 64;
 const MAX_ANSWERS: usize = 64;
 /// How long a room may take to answer a join.
 const JOIN: Duration = Duration::from_secs(12);
+/// How long a room that ends may take to tell those whom it turns away.
+const A_WORD: Duration = Duration::from_millis(100);
 /// How long a close may take: writing what is left, and reading on so that the code arrives.
 const CLOSING: Duration = Duration::from_secs(2);
+/// The same when the peer has not been heard for so long that it is given up.
+const CLOSING_SILENT: Duration = Duration::from_millis(500);
+
+/// A connection's place in a room. The room is told when it ends, also by a fault inside the connection's task.
+#[derive(Debug)]
+pub struct Place {
+    room: mpsc::Sender<Input>,
+    connection: ConnectionId,
+    is_told: bool,
+}
+
+impl Place {
+    /// The place of a connection that has asked to join.
+    #[must_use]
+    pub fn new(room: mpsc::Sender<Input>, connection: ConnectionId) -> Self {
+        Self { room, connection, is_told: false }
+    }
+
+    async fn leave(mut self, how: Gone) {
+        let _ = self.room.send(Input::Gone(self.connection, how)).await; // else the room is no more
+        self.is_told = true;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_told {
+            return;
+        }
+        // The room may be too busy to take it now, and there is nobody left here who could wait.
+        let gone = Input::Gone(self.connection, Gone::Grace);
+        if let Err(TrySendError::Full(gone)) = self.room.try_send(gone)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let room = self.room.clone();
+            runtime.spawn(async move { room.send(gone).await });
+        }
+    }
+}
 
 /// One joined connection.
 pub struct Socket {
     /// The node it is on.
     pub node: Arc<Node>,
-    /// Its number.
-    pub connection: ConnectionId,
+    /// Where it is.
+    pub place: Place,
     /// What waits for it.
     pub outbox: Arc<Outbox>,
-    /// The room it is in.
-    pub room: mpsc::Sender<Input>,
     /// Its conversation.
     pub session: Session,
+    /// Its turn at the door, held until the room has answered.
+    pub pass: Option<Pass>,
 }
 
 /// Bytes on their way out.
@@ -126,10 +169,12 @@ impl Socket {
         // An error is a peer that is gone without a word.
         let end = ended.unwrap_or(End { close: None, how: Gone::Grace, is_answer: false });
         // Before the close is on its way: whoever reads its code may come back at once.
-        let _ = self.room.send(Input::Gone(self.connection, end.how)).await; // else the room is no more
+        self.place.leave(end.how).await;
         if let Some(close) = end.close {
+            // Who has not been heard for so long is hardly there to answer.
+            let patience = if close.code == close::SILENT { CLOSING_SILENT } else { CLOSING };
             let finish = finish(&stream, writer, decoder, &close, end.is_answer);
-            let _ = tokio::time::timeout(CLOSING, finish).await; // who does not read learns nothing
+            let _ = tokio::time::timeout(patience, finish).await; // who does not read learns nothing
         }
     }
 
@@ -151,6 +196,9 @@ impl Socket {
                 writer.frames.extend(work.frames);
                 // What was told before may still be on its way.
                 writer.tell_room |= work.joined;
+                if work.joined {
+                    self.pass = None;
+                }
                 if let Some(close) = work.close {
                     let how = self.gone(&close);
                     return Ok(End::by_us(close, how));
@@ -163,7 +211,7 @@ impl Socket {
             }
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
                 is_joined = true;
-                if self.room.send(Input::Flushed(self.connection)).await.is_err() {
+                if self.place.room.send(Input::Flushed(self.place.connection)).await.is_err() {
                     return Ok(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                 }
             }
@@ -199,6 +247,9 @@ impl Socket {
                     if ready.is_error() && !is_joined {
                         return Err(io::ErrorKind::ConnectionReset.into());
                     }
+                }
+                () = forgotten(&self.place.room), if !is_joined && begun == 0 => {
+                    return Ok(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                 }
                 () = tokio::time::sleep_until(patience), if !is_joined && begun == 0 => {
                     return Ok(End::by_us(Close::retry(close::TRY_LATER, 1_000), Gone::Grace));
@@ -277,7 +328,7 @@ impl Socket {
                 Action::Reply(frame) => writer.frames.push_back(frame),
                 Action::Room(frame) => {
                     // Waits when the room is behind: then this client is read more slowly, and nobody else.
-                    if self.room.send(Input::Frame(self.connection, frame)).await.is_err() {
+                    if self.place.room.send(Input::Frame(self.place.connection, frame)).await.is_err() {
                         return Some(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                     }
                 }
@@ -290,6 +341,12 @@ impl Socket {
         }
         None
     }
+}
+
+/// Waits until a room has ended without a word to somebody who was about to come in: it failed inside.
+async fn forgotten(room: &mpsc::Sender<Input>) {
+    room.closed().await;
+    tokio::time::sleep(A_WORD).await;
 }
 
 /// Writes what is left and the close frame, then stops writing and reads on, so that the code arrives: closing a

@@ -18,19 +18,19 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use streamit_bus::Quota;
 use streamit_domain::rate::Rate;
 use streamit_domain::{ConnectionId, RoomCode, RoomId};
-use streamit_edge::{Peer, is_allowed};
+use streamit_edge::{Peer, Seat, is_allowed};
 use streamit_wire::code::close;
 use streamit_wire::{Code, v1};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 
 use crate::app::{App, problem};
+use crate::door::Pass;
 use crate::node::Node;
 use crate::node::connections::OfUser;
 use crate::outbox::{Close, Outbox};
-use crate::room::effect::{Away, Input, Joiner, Resume};
+use crate::room::effect::{Away, Joiner, Resume};
 use crate::session::Session;
-use crate::socket::{self, Socket};
+use crate::socket::{self, Place, Socket};
 use crate::token::Refused;
 use crate::ws::handshake;
 
@@ -49,6 +49,8 @@ struct Ask {
     token: Option<String>,
     resume: Option<Resume>,
     address: Peer,
+    /// The socket's place in the count of descriptors, when it came through a door that counts.
+    seat: Option<Seat>,
 }
 
 /// Accepts the upgrade and lets the client in, or tells why not.
@@ -60,6 +62,7 @@ pub async fn upgrade(
     // What is not text names no room, and is told so like any other code.
     let code = code.map_or_else(|_| String::new(), |Path(code)| code);
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let seat = request.extensions_mut().remove::<Seat>();
     let (parts, _body) = request.into_parts();
     if !is_allowed(&parts, &app.allowed_origins) {
         return problem(Code::CrossSite);
@@ -71,7 +74,9 @@ pub async fn upgrade(
         return response;
     };
     let (token, resume) = query(parts.uri.query().unwrap_or_default());
-    let ask = Ask { code, token, resume, address: Peer::of_request(&parts, &app.trusted_proxies) };
+    let address = Peer::of_request(&parts, &app.trusted_proxies);
+    drop(parts); // whoever waits at the door holds what is needed of them, and no more
+    let ask = Ask { code, token, resume, address, seat };
     let id = app.node.next_connection();
     let node = app.node.clone();
     app.node.background.spawn(async move {
@@ -116,33 +121,54 @@ fn query(query: &str) -> (Option<String>, Option<Resume>) {
     (token, since.map(|since| Resume { since, epoch, asks: 0, asked: false }))
 }
 
-async fn serve(node: Arc<Node>, ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
-    // Counted until the last byte is out, also of a refusal.
+async fn serve(node: Arc<Node>, mut ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
+    // Both counted until the last byte is out, also of a refusal.
+    let seat = ask.seat.take();
     let Some(_from) = node.connections.open_from(ask.address.limit_key(), node.limits) else {
         return socket::refuse(&stream, &too_many()).await;
     };
     let outbox = Arc::new(Outbox::default());
-    outbox.heard(node.now().up);
     // Boxed, since it is large and soon over, and the rest of this lasts as long as the connection.
-    let entered = tokio::time::timeout(ADMISSION, Box::pin(enter(&node, ask, id, &outbox))).await;
+    let entered = Box::pin(let_in(&node, ask, id, seat.as_ref(), &outbox)).await;
     let admitted = match entered {
-        Ok(Ok(admitted)) => admitted,
-        Ok(Err(refused)) => {
+        Ok(admitted) => admitted,
+        Err(refused) => {
             tracing::debug!(code = refused.code, "a connection was refused");
             return socket::refuse(&stream, &refused).await;
         }
-        Err(_) => return socket::refuse(&stream, &no_capacity(&node)).await,
     };
     let session = Session::new(node.limits);
-    let socket = Socket { node, connection: id, outbox, room: admitted.room.clone(), session };
+    let Admitted { place, pass, _user } = admitted;
+    let socket = Socket { node, place, outbox, session, pass: Some(pass) };
     socket.run(stream, early).await;
-    drop(admitted);
 }
 
 /// What keeps a connection counted while it lives.
 struct Admitted {
-    room: mpsc::Sender<Input>,
+    place: Place,
+    /// Until the room has answered.
+    pass: Pass,
     _user: OfUser,
+}
+
+/// Waits for a turn at the door, then for everything that is asked there.
+async fn let_in(
+    node: &Arc<Node>,
+    ask: Ask,
+    connection: ConnectionId,
+    seat: Option<&Seat>,
+    outbox: &Arc<Outbox>,
+) -> Result<Admitted, Close> {
+    let come_back = |in_ms| Close::retry(Code::TryAgain.close(), in_ms);
+    let (up, chance) = (node.now().up, node.random_below(u64::MAX));
+    if seat.is_some_and(Seat::is_crowded) {
+        return Err(come_back(node.door.come_back(up, chance)));
+    }
+    let pass = node.door.enter(up, chance).await.map_err(come_back)?;
+    outbox.heard(node.now().up);
+    let entered = tokio::time::timeout(ADMISSION, enter(node, ask, connection, outbox)).await;
+    let (place, user) = entered.unwrap_or_else(|_| Err(no_capacity(node)))?;
+    Ok(Admitted { place, pass, _user: user })
 }
 
 async fn enter(
@@ -150,7 +176,7 @@ async fn enter(
     ask: Ask,
     connection: ConnectionId,
     outbox: &Arc<Outbox>,
-) -> Result<Admitted, Close> {
+) -> Result<(Place, OfUser), Close> {
     if node.closing.is_cancelled() {
         return Err(Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS)));
     }
@@ -195,7 +221,7 @@ async fn enter(
         outbox: outbox.clone(),
     };
     let room = node.join(room, joiner).await.ok_or_else(|| no_capacity(node))?;
-    Ok(Admitted { room, _user: user })
+    Ok((Place::new(room, connection), user))
 }
 
 /// Counts an address's guesses at room codes. When it has made too many, `Some` milliseconds to wait: it is then no longer

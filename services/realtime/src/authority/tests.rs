@@ -203,8 +203,8 @@ async fn a_replica_that_vanished_costs_nothing_after_the_first_second() {
     let lines = [Line::to(Fake::default()).await, Line::to(Fake::default()).await];
     let api = api(&lines);
     answers(&api).await;
-    for round in 0..2 {
-        lines[round].dies();
+    for line in &lines {
+        line.dies();
         let first = asks_for(&api, SECOND).await;
         assert!(first.iter().all(|(_, is_answered)| *is_answered), "the other one was there");
         assert!(longest(&first) < SECOND, "{:?}", longest(&first));
@@ -213,7 +213,7 @@ async fn a_replica_that_vanished_costs_nothing_after_the_first_second() {
         assert!(then.iter().all(|(_, is_answered)| *is_answered));
         assert!(longest(&then) < SECOND / 2, "nobody waits any more: {:?}", longest(&then));
 
-        lines[round].heals();
+        line.heals();
         let is_up = |i: usize| api.replicas.is_up(i);
         while !(is_up(0) && is_up(1)) {
             sleep(Duration::from_millis(20)).await;
