@@ -63,6 +63,8 @@ const STUCK_MS: u64 = 20_000;
 const MAX_PIECE: usize = 32 * 1024;
 /// How often heartbeats are looked at, in milliseconds.
 const HEARTBEAT_MS: u64 = 5_000;
+/// The same when somebody will have been silent for too long before that.
+const HEARTBEAT_SOON_MS: u64 = 1_000;
 /// For how long the pace of a user is remembered, in milliseconds. Longer than any pause.
 const TEMPO_MS: u64 = 30_000;
 /// Lives of this node that a room remembers. What earlier ones left, others take out.
@@ -291,8 +293,7 @@ impl Room {
             self.tell_count(now);
         }
         if self.heartbeat_due <= now.up {
-            self.heartbeat_due = now.up + HEARTBEAT_MS;
-            self.members.heartbeat(now.up);
+            self.heartbeat_due = self.members.heartbeat(now.up);
             if self.members.all_live() {
                 self.tail.trim();
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use streamit_domain::{ConnectionId, UserId};
 use streamit_wire::code::close;
 
-use super::{PING_MS, SILENT_MS, STUCK_MS};
+use super::{HEARTBEAT_MS, HEARTBEAT_SOON_MS, PING_MS, SILENT_MS, STUCK_MS};
 use crate::outbox::{Close, Kind, Outbox};
 use crate::ws;
 
@@ -132,10 +132,16 @@ impl Members {
         }
     }
 
-    /// Pings whom it is time to ping and gives up whom nobody has heard for too long.
-    pub(super) fn heartbeat(&mut self, up: u64) {
+    /// Pings whom it is time to ping and gives up whom nobody has heard for too long. Returns when to look again: when
+    /// somebody would be given up, else after the usual time.
+    pub(super) fn heartbeat(&mut self, up: u64) -> u64 {
+        let mut next = up + HEARTBEAT_MS;
         for member in &mut self.all {
-            if up.saturating_sub(member.outbox.last_heard()) >= SILENT_MS {
+            let silent_at = member.outbox.last_heard() + SILENT_MS;
+            if silent_at > up {
+                next = next.min(silent_at.max(up + HEARTBEAT_SOON_MS));
+            }
+            if silent_at <= up {
                 // Nobody reads there: what waits would only keep the close from being sent.
                 let close = Close::retry(close::SILENT, 1_000);
                 member.outbox.close(Close { after_queue: false, ..close });
@@ -149,5 +155,6 @@ impl Members {
                 member.outbox.push(ws::ping(), Kind::Other);
             }
         }
+        next
     }
 }

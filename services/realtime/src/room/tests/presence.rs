@@ -113,6 +113,30 @@ fn who_is_silent_for_a_minute_is_given_up() {
 }
 
 #[test]
+fn who_is_silent_is_given_up_a_second_after_the_minute_at_the_latest() {
+    let mut world = World::new();
+    for (connection, heard_at) in [(1, 0), (2, 3_700), (3, 4_999)] {
+        world.join(connection, connection.into());
+        world.outboxes[&connection].heard(heard_at);
+    }
+    let mut closed_at = HashMap::new();
+    while closed_at.len() < 3 {
+        let due = world.room.next_deadline();
+        assert!(due <= SILENT_MS * 2, "{closed_at:?}");
+        world.pass(due - world.up);
+        for connection in 1..=3 {
+            if world.outboxes[&connection].is_closing() {
+                closed_at.entry(connection).or_insert(world.up);
+            }
+        }
+    }
+    for (connection, heard_at) in [(1, 0), (2, 3_700), (3, 4_999)] {
+        let silent_for = closed_at[&connection] - heard_at;
+        assert!((SILENT_MS..=SILENT_MS + HEARTBEAT_SOON_MS).contains(&silent_for), "{silent_for}");
+    }
+}
+
+#[test]
 fn above_two_hundred_people_are_told_as_a_count() {
     let mut world = World::new();
     world.room.setup.limits = false;
