@@ -3,9 +3,10 @@
 use std::ops::{Deref, DerefMut};
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use crate::Result;
+use crate::loan::Loan;
 
 /// A connection for looking only. Each statement sees what is committed when it starts.
 #[derive(Debug)]
@@ -17,20 +18,19 @@ pub struct Tx(Read);
 
 #[derive(Debug)]
 enum Conn {
-    Postgres(PoolConnection<Postgres>),
-    PostgresTx(Transaction<'static, Postgres>),
+    Postgres(Loan),
     Sqlite(PoolConnection<Sqlite>),
     SqliteTx(Transaction<'static, Sqlite>),
 }
 
 /// The connection as the macros need it.
 pub(crate) enum Engine<'a> {
-    Postgres(&'a mut PgConnection),
+    Postgres(&'a mut Loan),
     Sqlite(&'a mut SqliteConnection),
 }
 
 impl Read {
-    pub(crate) fn postgres(connection: PoolConnection<Postgres>) -> Self {
+    pub(crate) const fn postgres(connection: Loan) -> Self {
         Self(Conn::Postgres(connection))
     }
 
@@ -39,13 +39,12 @@ impl Read {
     }
 
     pub(crate) const fn is_postgres(&self) -> bool {
-        matches!(self.0, Conn::Postgres(_) | Conn::PostgresTx(_))
+        matches!(self.0, Conn::Postgres(_))
     }
 
     pub(crate) fn engine(&mut self) -> Engine<'_> {
         match &mut self.0 {
             Conn::Postgres(connection) => Engine::Postgres(connection),
-            Conn::PostgresTx(tx) => Engine::Postgres(tx),
             Conn::Sqlite(connection) => Engine::Sqlite(connection),
             Conn::SqliteTx(tx) => Engine::Sqlite(tx),
         }
@@ -53,8 +52,10 @@ impl Read {
 }
 
 impl Tx {
-    pub(crate) fn postgres(tx: Transaction<'static, Postgres>) -> Self {
-        Self(Read(Conn::PostgresTx(tx)))
+    /// Begins a transaction.
+    pub(crate) async fn postgres(mut connection: Loan) -> Result<Self> {
+        connection.begin().await?;
+        Ok(Self(Read(Conn::Postgres(connection))))
     }
 
     pub(crate) fn sqlite(tx: Transaction<'static, Sqlite>) -> Self {
@@ -68,9 +69,9 @@ impl Tx {
     /// on the way back.
     pub async fn commit(self) -> Result<()> {
         match self.0.0 {
-            Conn::PostgresTx(tx) => tx.commit().await?,
+            Conn::Postgres(mut connection) => connection.commit().await?,
             Conn::SqliteTx(tx) => tx.commit().await?,
-            Conn::Postgres(_) | Conn::Sqlite(_) => {} // a Tx is never made of these
+            Conn::Sqlite(_) => {} // a Tx is never made of it
         }
         Ok(())
     }
@@ -81,9 +82,9 @@ impl Tx {
     /// When the database did not answer; it undoes it then by itself.
     pub async fn rollback(self) -> Result<()> {
         match self.0.0 {
-            Conn::PostgresTx(tx) => tx.rollback().await?,
+            Conn::Postgres(mut connection) => connection.rollback().await?,
             Conn::SqliteTx(tx) => tx.rollback().await?,
-            Conn::Postgres(_) | Conn::Sqlite(_) => {}
+            Conn::Sqlite(_) => {}
         }
         Ok(())
     }
@@ -128,9 +129,12 @@ macro_rules! dispatch {
     ($method:ident, $conn:expr, [$($query:tt)*], $sql:expr $(, $bind:expr)*) => {{
         let sql = $crate::engine::Sql::from($sql);
         match $conn.engine() {
-            $crate::engine::Engine::Postgres(connection) => {
-                $($query)*(sql.postgres)$(.bind($bind))*.$method(connection).await.map_err($crate::Error::from)
-            }
+            $crate::engine::Engine::Postgres(loan) => match loan.ask() {
+                Some((connection, question)) => {
+                    question.answer($($query)*(sql.postgres)$(.bind($bind))*.$method(connection)).await
+                }
+                None => Err($crate::loan::gone()),
+            },
             $crate::engine::Engine::Sqlite(connection) => {
                 $($query)*(sql.sqlite)$(.bind($bind))*.$method(connection).await.map_err($crate::Error::from)
             }
@@ -164,11 +168,15 @@ macro_rules! execute {
     ($conn:expr, $sql:expr $(, $bind:expr)* $(,)?) => {{
         let sql = $crate::engine::Sql::from($sql);
         match $conn.engine() {
-            $crate::engine::Engine::Postgres(connection) => sqlx::query(sql.postgres)$(.bind($bind))*
-                .execute(connection).await.map(|done| done.rows_affected()),
+            $crate::engine::Engine::Postgres(loan) => match loan.ask() {
+                Some((connection, question)) => question
+                    .answer(sqlx::query(sql.postgres)$(.bind($bind))*.execute(connection))
+                    .await
+                    .map(|done| done.rows_affected()),
+                None => Err($crate::loan::gone()),
+            },
             $crate::engine::Engine::Sqlite(connection) => sqlx::query(sql.sqlite)$(.bind($bind))*
-                .execute(connection).await.map(|done| done.rows_affected()),
+                .execute(connection).await.map(|done| done.rows_affected()).map_err($crate::Error::from),
         }
-        .map_err($crate::Error::from)
     }};
 }

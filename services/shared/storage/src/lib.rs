@@ -40,6 +40,8 @@ pub mod users;
 
 mod batch;
 mod error;
+mod loan;
+mod outage;
 mod row;
 mod store;
 

@@ -1,15 +1,27 @@
 //! Opening either database, and bringing its schema up to date.
 
+use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection, PgConnection, PgPool, SqlitePool};
+use tokio::time::timeout;
 
 use crate::engine::{Read, Tx};
+use crate::loan::Loan;
+use crate::outage::Outage;
 use crate::{Error, Result, keys};
+
+/// How long a session of PostgreSQL may do nothing inside a transaction. Ours never do.
+const HELD: Duration = Duration::from_secs(2);
+/// How much longer than a statement may run its answer is waited for.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+/// How long an idle connection may take to show that it is still there.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(250);
 
 static POSTGRES: Migrator = sqlx::migrate!("../../../migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("../../../migrations/sqlite");
@@ -20,7 +32,12 @@ pub struct Store(Pools);
 
 #[derive(Clone, Debug)]
 enum Pools {
-    Postgres(PgPool),
+    Postgres {
+        pool: PgPool,
+        outage: Arc<Outage>,
+        /// How long to wait for a connection, and for an answer.
+        patience: (Duration, Duration),
+    },
     Sqlite {
         read: SqlitePool,
         /// One connection. SQLite has one writer at a time; waiting for it here, in line, is fair and never
@@ -34,9 +51,9 @@ enum Pools {
 pub struct Options {
     /// The most connections at once. SQLite: the most readers, 8 being plenty.
     pub max_connections: u32,
-    /// How long a call waits for a connection before the database counts as away.
+    /// How long a call waits for a connection that others are using.
     pub acquire_timeout: Duration,
-    /// How long one statement may run (PostgreSQL).
+    /// How long one statement may run (PostgreSQL). Its answer is waited for a second longer.
     pub statement_timeout: Duration,
     /// How long to wait for another *process* that writes the same file (SQLite), `createsuperuser` say.
     pub busy_timeout: Duration,
@@ -47,7 +64,7 @@ impl Default for Options {
         Self {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(4),
             busy_timeout: Duration::from_secs(5),
         }
     }
@@ -74,15 +91,23 @@ impl Store {
             .application_name("streamit")
             .options([
                 ("statement_timeout", ms(options.statement_timeout)),
-                // A caller that hangs between two statements must not hold a room's lock for ever.
-                ("idle_in_transaction_session_timeout", ms(options.statement_timeout * 2)),
+                // A caller that hangs, or is cut off, between two statements must not hold a room's lock for ever.
+                ("idle_in_transaction_session_timeout", ms(HELD)),
+                // And a session whose caller is gone without a word ends some day.
+                ("tcp_keepalives_idle", "15".to_owned()),
+                ("tcp_keepalives_interval", "5".to_owned()),
+                ("tcp_keepalives_count", "3".to_owned()),
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(1))
             .acquire_timeout(options.acquire_timeout)
-            .connect_with(connect)
+            // The pool's own test has no deadline but that of the whole wait, and would use all of it up.
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(still_there(connection)))
+            .connect_with(connect.clone())
             .await?;
-        Ok(Self(Pools::Postgres(pool)))
+        let patience = (options.acquire_timeout, options.statement_timeout + ON_THE_WAY);
+        Ok(Self(Pools::Postgres { pool, outage: Outage::new(connect), patience }))
     }
 
     async fn connect_sqlite(url: &str, options: Options) -> Result<Self> {
@@ -126,7 +151,7 @@ impl Store {
     /// When a migration fails or was changed after it ran.
     pub async fn migrate(&self, fill: impl FnMut(&mut [u8]) + Send) -> Result<()> {
         match &self.0 {
-            Pools::Postgres(pool) => {
+            Pools::Postgres { pool, .. } => {
                 // Connections of its own, for a migration may take its time.
                 let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
                 let patient = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
@@ -158,7 +183,7 @@ impl Store {
         let applied: Vec<(i64,)> =
             fetch_all!(read, (i64,), "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")?;
         let wanted = match &self.0 {
-            Pools::Postgres(_) => &POSTGRES,
+            Pools::Postgres { .. } => &POSTGRES,
             Pools::Sqlite { .. } => &SQLITE,
         };
         Ok(wanted.iter().all(|migration| applied.contains(&(migration.version,))))
@@ -180,7 +205,9 @@ impl Store {
     /// When there is no connection in time.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match &self.0 {
-            Pools::Postgres(pool) => Tx::postgres(pool.begin().await?),
+            Pools::Postgres { pool, outage, patience } => {
+                Tx::postgres(borrow(pool, outage, *patience).await?).await?
+            }
             // IMMEDIATE: a transaction that reads first and then finds another process ahead could only give up.
             Pools::Sqlite { write, .. } => Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
         })
@@ -192,7 +219,9 @@ impl Store {
     /// When there is none in time.
     pub async fn read(&self) -> Result<Read> {
         Ok(match &self.0 {
-            Pools::Postgres(pool) => Read::postgres(pool.acquire().await?),
+            Pools::Postgres { pool, outage, patience } => {
+                Read::postgres(borrow(pool, outage, *patience).await?)
+            }
             Pools::Sqlite { read, .. } => Read::sqlite(read.acquire().await?),
         })
     }
@@ -200,12 +229,28 @@ impl Store {
     /// Waits for what is under way and closes every connection; from then on the database is away.
     pub async fn close(&self) {
         match &self.0 {
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { pool, .. } => pool.close().await,
             Pools::Sqlite { read, write } => {
                 read.close().await;
                 write.close().await;
             }
         }
+    }
+}
+
+/// Takes a connection from the pool.
+async fn borrow(pool: &PgPool, outage: &Arc<Outage>, patience: (Duration, Duration)) -> Result<Loan> {
+    let (to_come, to_answer) = patience;
+    outage.check()?;
+    let connection = outage.within(to_come, pool.acquire()).await?;
+    Ok(Loan::new(connection, to_answer, outage.clone()))
+}
+
+/// Fails for a connection that died while nobody used it; the pool then opens another.
+async fn still_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match timeout(SIGN_OF_LIFE, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())),
     }
 }
 
