@@ -37,6 +37,7 @@
 
 mod answer;
 pub mod check;
+pub mod fault;
 mod forge;
 pub mod guard;
 mod people;

@@ -42,7 +42,21 @@ impl Program {
         env: &[(String, String)],
         directory: &Path,
     ) -> Self {
-        Self::spawn(name, binary, args, env, directory, Stdio::null())
+        Self::spawn(name, binary, args, env, directory, Stdio::null(), None)
+    }
+
+    /// As [`Program::start`], as another user (its number and its group's), which only root can do.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub(crate) fn start_as<S: AsRef<OsStr>>(
+        user: Option<(u32, u32)>,
+        name: &str,
+        binary: &Path,
+        args: &[S],
+        directory: &Path,
+    ) -> Self {
+        Self::spawn(name, binary, args, &[], directory, Stdio::null(), user)
     }
 
     /// Runs `binary` to its end, with this on its standard input.
@@ -60,7 +74,7 @@ impl Program {
         let path = directory.join(format!("{name}.stdin"));
         fs::write(&path, input).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let input = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self::spawn(&name, binary, args, env, directory, input.into()).ended().await
+        Self::spawn(&name, binary, args, env, directory, input.into(), None).ended().await
     }
 
     fn spawn<S: AsRef<OsStr>>(
@@ -70,6 +84,7 @@ impl Program {
         env: &[(String, String)],
         directory: &Path,
         stdin: Stdio,
+        user: Option<(u32, u32)>,
     ) -> Self {
         let (stdout, stderr) =
             (directory.join(format!("{name}.stdout")), directory.join(format!("{name}.stderr")));
@@ -77,7 +92,11 @@ impl Program {
             |path: &Path| File::create(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let inherited = ["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "RUST_LOG", "RUST_BACKTRACE"];
         let inherited = inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        if let Some((user, group)) = user {
+            command.uid(user).gid(group);
+        }
+        let child = command
             .args(args)
             .env_clear()
             .envs(inherited)
@@ -174,10 +193,18 @@ impl Program {
 
     /// Asks it to stop (SIGTERM).
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends it a signal, by its name: `STOP`, `CONT`, `TERM`.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn signal(&self, signal: &str) {
         // Nobody else waits for the child, so its number is its own as long as it was not reaped here.
         let child = self.child();
-        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-        assert!(told.is_ok_and(|status| status.success()), "{} can't be told to stop", self.name);
+        let told = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        assert!(told.is_ok_and(|status| status.success()), "{} can't be sent {signal}", self.name);
     }
 
     /// Waits until it has ended by itself.

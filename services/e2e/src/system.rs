@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
@@ -34,8 +34,8 @@ pub enum Engine {
 /// A system in the making.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    engine: Engine,
-    env: Vec<(String, String)>,
+    pub(crate) engine: Engine,
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -101,7 +101,7 @@ impl Plan {
         env.env.extend(self.env);
         let started = Program::start::<&str>("streamit", &program("streamit"), &[], &env.env, home.path());
         let address = started.printed("listening http://").await?;
-        let served = Served { address, process: started };
+        let served = Served::new(started, address);
         served.is_ready().await?;
         Ok(System(Arc::new(Inner {
             apis: vec![served],
@@ -135,7 +135,7 @@ impl Plan {
             let process = Program::start::<&str>(&format!("api-{i}"), &api, &[], &of_api.env, home.path());
             let grpc = process.printed("listening grpc://").await?;
             let address = process.printed("listening http://").await?;
-            Ok::<_, String>((Served { process, address }, format!("http://{grpc}")))
+            Ok::<_, String>((Served::new(process, address), format!("http://{grpc}")))
         };
         let (apis, grpc): (Vec<_>, Vec<_>) =
             try_join_all((0..apis).map(start_api)).await?.into_iter().unzip();
@@ -145,11 +145,11 @@ impl Plan {
             let env = env.clone().env("STREAMIT_API_GRPC", &grpc.join(",")).env("STREAMIT_NODE_ID", &name);
             let process = Program::start::<&str>(&name, &realtime, &[], &env.env, home.path());
             let address = process.printed("listening http://").await?;
-            Ok::<_, String>(Served { process, address })
+            Ok::<_, String>(Served::new(process, address))
         };
         let nodes = try_join_all((0..nodes).map(start_node)).await?;
         try_join_all(apis.iter().chain(&nodes).map(Served::is_ready)).await?;
-        let (redis, grpc) = (Some((redis, redis_url)), Some(grpc.join(",")));
+        let (redis, grpc) = (Some((Arc::new(redis), redis_url)), Some(grpc.join(",")));
         Ok(System(Arc::new(Inner { apis, nodes, redis, database: Some(database), grpc, home })))
     }
 }
@@ -185,23 +185,39 @@ fn random() -> uuid::Uuid {
 
 /// A program and where it serves.
 #[derive(Debug)]
-struct Served {
-    process: Program,
+pub(crate) struct Served {
+    process: RwLock<Arc<Program>>,
     address: String,
 }
 
 impl Served {
-    async fn is_ready(&self) -> Result<(), String> {
+    /// This program serves there.
+    pub(crate) fn new(process: Program, address: String) -> Self {
+        Self { process: RwLock::new(Arc::new(process)), address }
+    }
+
+    /// Another program serves there from now on. The one before has ended.
+    pub(crate) fn is_now(&self, process: Program) {
+        *self.process.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(process);
+    }
+
+    fn process(&self) -> Arc<Program> {
+        self.process.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) async fn is_ready(&self) -> Result<(), String> {
         let http = Http::new(&format!("http://{}", self.address)).map_err(|error| error.to_string())?;
-        let what = format!("{} to be ready", self.process.name());
-        let ready = until(&what, async || match self.process.status() {
-            Some(status) => Some(Err(format!("{} ended with {status}", self.process.name()))),
+        let process = self.process();
+        let what = format!("{} to be ready", process.name());
+        let ready = until(&what, async || match process.status() {
+            Some(status) => Some(Err(format!("{} ended with {status}", process.name()))),
             None => {
                 let answer = http.raw("GET", "/readyz", None).await;
                 answer.is_ok_and(|answer| answer.status == 200).then_some(Ok(()))
             }
         });
-        let told = |why: String| format!("{why}\n{}", self.process.log());
+        let told = |why: String| format!("{why}\n{}", process.log());
         ready.await.map_err(told)?.map_err(told)
     }
 }
@@ -214,13 +230,18 @@ pub struct System(Arc<Inner>);
 struct Inner {
     apis: Vec<Served>,
     nodes: Vec<Served>,
-    redis: Option<(Program, String)>,
+    redis: Option<(Arc<Program>, String)>,
     database: Option<String>,
     grpc: Option<String>,
     home: TempDir,
 }
 
 impl System {
+    /// A cluster that somebody else has put together. Its Redis and its database are theirs.
+    pub(crate) fn of(apis: Vec<Served>, nodes: Vec<Served>, home: TempDir) -> Self {
+        Self(Arc::new(Inner { apis, nodes, redis: None, database: None, grpc: None, home }))
+    }
+
     /// Whether it is many programs.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
@@ -262,21 +283,25 @@ impl System {
         format!("ws://{}", self.served_node(i).address)
     }
 
-    fn served_node(&self, i: usize) -> &Served {
+    pub(crate) fn served_node(&self, i: usize) -> &Served {
         let nodes = if self.is_cluster() { &self.0.nodes } else { &self.0.apis };
         &nodes[i % nodes.len()]
     }
 
     /// The process of the `i`-th node.
     #[must_use]
-    pub fn node(&self, i: usize) -> &Program {
-        &self.served_node(i).process
+    pub fn node(&self, i: usize) -> Arc<Program> {
+        self.served_node(i).process()
     }
 
     /// The process of the `i`-th api.
     #[must_use]
-    pub fn api(&self, i: usize) -> &Program {
-        &self.0.apis[i % self.0.apis.len()].process
+    pub fn api(&self, i: usize) -> Arc<Program> {
+        self.served_api(i).process()
+    }
+
+    pub(crate) fn served_api(&self, i: usize) -> &Served {
+        &self.0.apis[i % self.0.apis.len()]
     }
 
     /// The URL of its database, when it is a server.
@@ -304,14 +329,14 @@ impl System {
     }
 
     /// All its processes.
-    pub fn programs(&self) -> impl Iterator<Item = &Program> {
-        let served = self.0.apis.iter().chain(&self.0.nodes).map(|served| &served.process);
-        served.chain(self.0.redis.as_ref().map(|(program, _)| program))
+    pub fn programs(&self) -> impl Iterator<Item = Arc<Program>> {
+        let served = self.0.apis.iter().chain(&self.0.nodes).map(Served::process);
+        served.chain(self.0.redis.as_ref().map(|(program, _)| program.clone()))
     }
 
     /// How long each log is now.
     pub(crate) fn marks(&self) -> Vec<usize> {
-        self.programs().map(Program::log_length).collect()
+        self.programs().map(|program| program.log_length()).collect()
     }
 
     /// Prints what was logged after the marks, and who has ended.
@@ -334,7 +359,7 @@ impl System {
     /// When one is not.
     pub async fn is_ready(&self) {
         let running =
-            self.0.apis.iter().chain(&self.0.nodes).filter(|served| served.process.status().is_none());
+            self.0.apis.iter().chain(&self.0.nodes).filter(|served| served.process().status().is_none());
         for ready in join_all(running.map(Served::is_ready)).await {
             ready.unwrap_or_else(|why| panic!("{why}"));
         }
