@@ -115,10 +115,7 @@ impl Config {
     /// # Errors
     /// When it is missing or not one.
     pub fn redis_url(&self) -> anyhow::Result<&str> {
-        const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
-        let url = self.redis_url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
-        ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
-        Ok(url)
+        redis_url(self.redis_url.as_ref())
     }
 
     /// The directory of signing keys.
@@ -132,6 +129,14 @@ impl Config {
         ensure!(dir.is_dir(), "{ALLOWED}; {} is none", dir.display());
         Ok(dir)
     }
+}
+
+/// Checks the URL of Redis.
+pub(crate) fn redis_url(url: Option<&SecretString>) -> anyhow::Result<&str> {
+    const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
+    let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
+    ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
+    Ok(url)
 }
 
 impl Database {

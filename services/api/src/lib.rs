@@ -19,6 +19,7 @@
 pub mod admin;
 pub mod config;
 pub mod identity;
+pub mod shed;
 
 mod announce;
 mod app;

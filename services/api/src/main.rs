@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use streamit_api::config::{Config, Database};
-use streamit_api::{Api, admin};
+use streamit_api::{Api, admin, shed};
 use streamit_telemetry::{SystemClock, SystemEntropy, shutdown};
 use tokio::net::TcpListener;
 
@@ -34,6 +34,8 @@ enum Command {
         #[command(flatten)]
         account: admin::Account,
     },
+    /// Asks a realtime node to put a share of its connections out: they come back on any node. For after a scale-out.
+    Shed(shed::Shed),
     /// Asks a running api whether it lives.
     Healthcheck {
         /// Where it serves HTTP.
@@ -52,6 +54,7 @@ async fn work(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(config) => serve(*config).await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Createsuperuser { database, account } => createsuperuser(&database, account).await,
+        Command::Shed(wanted) => shed(&wanted).await,
         Command::Healthcheck { listen } => streamit_telemetry::healthcheck(listen).await,
     };
     logs.shutdown();
@@ -106,6 +109,14 @@ async fn createsuperuser(database: &Database, account: admin::Account) -> anyhow
         admin::create_superuser(&store, superuser, &SystemClock::shared(), &SystemEntropy::shared()).await?;
     store.close().await;
     say(&format!("superuser {id}\n"))
+}
+
+async fn shed(wanted: &shed::Shed) -> anyhow::Result<()> {
+    let heard = shed::shed(wanted).await?;
+    let nodes = if heard == 1 { "node" } else { "nodes" };
+    say(&format!(
+        "{heard} {nodes} heard it; the one that is meant tells in its log how many connections it closes\n"
+    ))
 }
 
 /// Says something to whoever started this program: not a log event.
