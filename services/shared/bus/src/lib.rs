@@ -183,7 +183,7 @@ pub trait Rooms: Send + Sync + 'static {
     /// anchored in room time has to be anchored anew. Small differences are no jumps: they are slewed.
     fn jumped(&self) -> Duration;
 
-    /// Whether the store answers and the node's own subscription lives, as of the last probe (2 s).
+    /// Whether the store answers and the node's own subscription lives, as of the last probe (1 s).
     fn is_healthy(&self) -> bool;
 
     /// Counts up whenever events may have been missed by everybody here (reconnect, lost probes, a new store):

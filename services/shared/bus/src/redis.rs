@@ -44,8 +44,12 @@ pub struct RedisOptions {
     pub pool_size: usize,
     /// How long any call may take, waiting for a connection included.
     pub deadline: Duration,
-    /// How often the store is probed and its clock is read.
+    /// How often the store is probed and its clock is read. Three probes that do not come back mean that the subscription
+    /// is to be made anew.
     pub probe_every: Duration,
+    /// The same while the store does not answer, or news does not come through. Shorter, so that its return is noticed
+    /// at once; a probe costs next to nothing.
+    pub probe_while_away: Duration,
     /// The pause before the first new attempt to subscribe; it doubles with each failure ...
     pub backoff: Duration,
     /// ... up to this. Half of each pause is drawn, so that nodes do not come all at once.
@@ -59,9 +63,11 @@ impl Default for RedisOptions {
         Self {
             pool_size: 16,
             deadline: Duration::from_secs(1),
-            probe_every: Duration::from_secs(2),
+            probe_every: Duration::from_secs(1),
+            probe_while_away: Duration::from_millis(500),
             backoff: Duration::from_millis(50),
-            longest_backoff: Duration::from_secs(2),
+            // Each attempt is one connection, and each node makes its own at its own moment: no storm comes of it.
+            longest_backoff: Duration::from_millis(500),
             lifetimes: Lifetimes::default(),
         }
     }

@@ -15,5 +15,6 @@ mod suite {
     mod proxy;
     mod quotas;
     mod rosters;
+    mod subscriptions;
     mod tls;
 }

@@ -137,7 +137,16 @@ impl Keeper {
                 self.join(&mut connection, &work.join).await?;
                 self.leave(&mut connection, &work.leave).await
             };
-            if let Err(error) = done.await {
+            let done = tokio::select! {
+                done = done => done,
+                // A connection that carries nothing would keep this waiting for longer than probes take to tell.
+                () = self.echo.is_missed() => {
+                    tracing::warn!("probes do not come back; subscribing anew");
+                    return;
+                }
+                () = self.shutdown.cancelled() => return,
+            };
+            if let Err(error) = done {
                 tracing::warn!(%error, "a subscription failed; subscribing anew");
                 return;
             }

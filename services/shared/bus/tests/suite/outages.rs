@@ -27,16 +27,6 @@ async fn one_of_each(rooms: &RedisRooms) {
     rooms.quota().take(&ana.user.to_string(), Rate::per_minute(1)).await.unwrap();
 }
 
-/// Publishes until `heard` hears it.
-async fn news_comes_through(
-    rooms: &RedisRooms,
-    heard: &mut streamit_bus::Subscription,
-    room: streamit_domain::RoomId,
-) {
-    rooms.publish(room, &news(4711)).await.unwrap();
-    while id_of(&hear(heard).await) != Some(4711) {}
-}
-
 #[tokio::test]
 async fn a_server_that_forgets_the_scripts_is_taught_them_again() {
     let server = Server::start().await;
@@ -69,34 +59,6 @@ async fn scripts_forgotten_at_any_moment_cost_no_call() {
     }
     stop.cancel();
     flushing.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_cut_subscription_is_made_again_and_everybody_is_told() {
-    let server = Server::start().await;
-    let rooms = alert_node(&server.url()).await;
-    let here: Vec<_> = (0..700).map(|_| room()).collect();
-    let mut listeners = Vec::new();
-    for room in &here {
-        listeners.push(rooms.subscribe(*room).await.unwrap());
-    }
-    let mut all = rooms.subscribe_all().await.unwrap();
-    let doubts = rooms.doubts();
-
-    let mut operator = server.operator().await;
-    let mut kill = redis::cmd("CLIENT");
-    let killed: u64 = kill.arg("KILL").arg("TYPE").arg("pubsub").query_async(&mut operator).await.unwrap();
-    assert_eq!(killed, 1, "one connection carries all subscriptions");
-
-    for heard in &mut listeners {
-        hear_lost(heard).await;
-    }
-    hear_lost(&mut all).await;
-    until("the node doubts", async || rooms.doubts() > doubts).await;
-    healthy(&rooms).await;
-    for (room, heard) in here.iter().zip(&mut listeners).step_by(97) {
-        news_comes_through(&rooms, heard, *room).await;
-    }
 }
 
 #[tokio::test]
@@ -200,23 +162,6 @@ async fn while_redis_is_away_limits_are_counted_alone() {
     quota.take("a", rate).await.unwrap();
     assert!(quota.peek("a", rate).await.is_err());
     assert!(quota.take("a", rate).await.is_err());
-}
-
-#[tokio::test]
-async fn a_subscription_that_carries_nothing_is_noticed_by_the_probe() {
-    let server = Server::start().await;
-    let proxy = Proxy::to(server.port).await;
-    let rooms = alert_node(&proxy.url()).await;
-    let room = room();
-    let mut heard = rooms.subscribe(room).await.unwrap();
-    news_comes_through(&rooms, &mut heard, room).await;
-    let doubts = rooms.doubts();
-
-    proxy.freeze_subscriptions();
-    hear_lost(&mut heard).await;
-    assert!(rooms.doubts() > doubts);
-    news_comes_through(&rooms, &mut heard, room).await;
-    healthy(&rooms).await;
 }
 
 #[tokio::test]

@@ -264,3 +264,9 @@ pub(crate) fn names<'a>(all: impl IntoIterator<Item = &'a String>) -> Vec<&'a st
 pub(crate) async fn healthy(rooms: &dyn Rooms) {
     until("the bus is healthy", async || rooms.is_healthy()).await;
 }
+
+/// Publishes until `heard` hears it.
+pub(crate) async fn news_comes_through(rooms: &RedisRooms, heard: &mut Subscription, room: RoomId) {
+    rooms.publish(room, &news(4711)).await.unwrap();
+    while id_of(&hear(heard).await) != Some(4711) {}
+}
