@@ -148,6 +148,8 @@ pub struct Room {
     is_appending: bool,
     /// What of the append under way has a client id: sent again meanwhile, it is answered by the first.
     appending: Vec<(UserId, String)>,
+    /// The last message that was shown when it began: its senders were there for all that came after.
+    appending_from: u64,
     commands: VecDeque<playback::Pending>,
     /// The command being stored.
     command: Option<playback::Pending>,
@@ -204,6 +206,7 @@ impl Room {
             drafts: Vec::new(),
             is_appending: false,
             appending: Vec::new(),
+            appending_from: 0,
             commands: VecDeque::new(),
             command: None,
             is_reading_playback: false,

@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use streamit_domain::{ConnectionId, UserId};
 use streamit_wire::frame::client::Frame as ClientFrame;
 use streamit_wire::frame::server::{Frame, chat_message};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Draft, Effect, Now};
+use super::members::Stage;
 use super::{ROOM_CHAT, Room};
 use crate::outbox::Kind;
 use crate::ws;
@@ -61,10 +63,8 @@ impl Room {
         let client_id = draft.client_id.as_deref();
         // Sending again has no second effect, so nothing is asked of it: it is answered, now or by the first.
         if let Some(id) = client_id {
-            if let Some(frame) = self.tail.find(draft.user, id) {
-                if let Some(member) = self.members.get(draft.connection) {
-                    member.outbox.push(frame, Kind::Other);
-                }
+            if let Some((seq, frame)) = self.tail.find(draft.user, id) {
+                self.tell_again(draft.connection, seq, frame);
                 return;
             }
             let waits = |other: &Draft| other.user == draft.user && other.client_id.as_deref() == Some(id);
@@ -94,6 +94,14 @@ impl Room {
         self.append_waiting();
     }
 
+    /// Answers who said again what is stored. Who is still catching up has it before him, in its place.
+    fn tell_again(&self, connection: ConnectionId, seq: u64, frame: Bytes) {
+        let Some(member) = self.members.get(connection) else { return };
+        if !matches!(member.stage, Stage::CatchingUp(next) if seq >= next) {
+            member.outbox.push(frame, Kind::Other);
+        }
+    }
+
     fn pace_chat(&mut self, user: UserId, now: Now) -> Result<(), Duration> {
         if !self.setup.limits {
             return Ok(());
@@ -121,6 +129,7 @@ impl Room {
             self.is_appending = true;
             let keys = self.drafts.iter().filter_map(|draft| Some((draft.user, draft.client_id.clone()?)));
             self.appending = keys.collect();
+            self.appending_from = self.tail.head();
             self.effects.push(Effect::Append(std::mem::take(&mut self.drafts)));
         }
     }
@@ -143,7 +152,7 @@ impl Room {
                     if message.seq > self.tail.head() && !stored.iter().any(|other| other.seq == message.seq)
                     {
                         stored.push(message); // said by an earlier try, whose answer was lost: nobody has seen it yet
-                    } else {
+                    } else if message.seq <= self.appending_from {
                         repeated.push((draft.connection, message));
                     }
                 }
@@ -158,9 +167,7 @@ impl Room {
         self.show(stored, now);
         // Said before, maybe long ago: the sender alone learns what became of it.
         for (connection, message) in repeated {
-            if let Some(member) = self.members.get(connection) {
-                member.outbox.push(ws::text(&chat_message(&message)), Kind::Other);
-            }
+            self.tell_again(connection, message.seq, ws::text(&chat_message(&message)));
         }
         self.append_waiting();
     }

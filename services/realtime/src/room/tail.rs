@@ -180,12 +180,12 @@ impl Tail {
         }
     }
 
-    /// The stored message that a user sent under this client id, if it is not long ago.
+    /// The stored message that a user sent under this client id, if it is not long ago, with its seq.
     #[must_use]
-    pub fn find(&self, user: UserId, client_id: &str) -> Option<Bytes> {
+    pub fn find(&self, user: UserId, client_id: &str) -> Option<(u64, Bytes)> {
         let same =
             |entry: &&Entry| entry.key.as_ref().is_some_and(|key| key.0 == user && &*key.1 == client_id);
-        self.entries.iter().rev().find(same).map(|entry| entry.frame.clone())
+        self.entries.iter().rev().find(same).map(|entry| (entry.seq, entry.frame.clone()))
     }
 
     /// What a client that has everything up to `since` can be given. `asked` tells that the api was asked already.

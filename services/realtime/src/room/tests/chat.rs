@@ -160,3 +160,48 @@ fn a_full_burst_of_the_longest_messages_reaches_who_keeps_reading() {
     }
     assert_eq!((seen, world.closed(1)), (200, None));
 }
+
+#[test]
+fn a_message_that_was_seen_while_a_second_try_found_it_is_not_told_again() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let say = ClientFrame::Chat { text: "hi".into(), client_id: Some("a".into()) };
+    world.on(Input::Frame(ConnectionId(1), say));
+    let drafts = world.take(
+        |effect| matches!(effect, Effect::Append(_)),
+        |effect| match effect {
+            Effect::Append(drafts) => drafts,
+            _ => unreachable!(),
+        },
+    );
+    // The first try stored it and its answer was lost; the news comes before the answer to the second.
+    world.tell_chat(&[1]);
+    assert_eq!(world.types(1), ["CHAT_MESSAGE"]);
+    let found =
+        v1::Appended { message: Some(message(1)), repeated_key: true, epoch: 1, ..v1::Appended::default() };
+    world.on(Input::Appended(drafts, Ok(vec![found])));
+    assert!(world.types(1).is_empty(), "he said it once, and has seen it");
+}
+
+#[test]
+fn who_says_something_again_while_catching_up_sees_it_in_its_place() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let own = |seq: u64| v1::ChatMessage {
+        user: user(1).as_bytes().to_vec(),
+        client_id: format!("c{seq}"),
+        ..message(seq)
+    };
+    let chat = v1::Chat { epoch: 1, messages: (1..=60).map(own).collect() };
+    let event = v1::Event { kind: Some(v1::event::Kind::Chat(chat)), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    // His queue takes half a burst; the rest waits in the tail, and so does the answer.
+    let again = ClientFrame::Chat { text: "hi".into(), client_id: Some("c50".into()) };
+    world.on(Input::Frame(ConnectionId(1), again));
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.extend(world.frames(1).iter().map(|frame| frame["seq"].as_u64().unwrap()));
+        world.on(Input::Flushed(ConnectionId(1)));
+    }
+    assert_eq!(seen, (1..=60).collect::<Vec<_>>());
+}
