@@ -164,3 +164,24 @@ async fn an_api_whose_database_was_not_migrated_does_not_serve() {
         Err(why) => assert!(why.contains("ended with"), "{why}"),
     }
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_shedding_is_told() {
+    let desk = Desk::new();
+    let nobody = [("REDIS_URL", "redis://127.0.0.1:1")];
+    let whole = ["shed", "--node", "a", "--percent", "10"];
+    for (args, env, told) in [
+        (&["shed", "--percent", "10"][..], &nobody[..], "--node"),
+        (&["shed", "--node", "a"], &nobody, "--percent"),
+        (&["shed", "--node", "a", "--percent", "0"], &nobody, "1..=100"),
+        (&["shed", "--node", "a", "--percent", "101"], &nobody, "1..=100"),
+        (&[&whole[..], &["--over", "soon"]].concat(), &nobody, "15s"),
+        (&[&whole[..], &["--over", "11m"]].concat(), &nobody, "up to 10m"),
+        (&whole, &[], "REDIS_URL"),
+        (&whole, &nobody, "REDIS_URL can't be reached"),
+    ] {
+        let ended = desk.run("streamit-api", args, env).await;
+        assert!(!ended.is_success() && ended.stdout.is_empty(), "{args:?}");
+        assert!(ended.stderr.contains(told), "{args:?}: {}", ended.stderr);
+    }
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what should not happen ends the test, there and then")]
 
 mod commands;
+mod descriptors;
 mod logs;
 mod options;
 mod serving;

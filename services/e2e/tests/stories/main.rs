@@ -5,6 +5,7 @@
 mod chat;
 mod crowds;
 mod faults;
+mod leaving;
 mod resume;
 mod revocation;
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The part of all descriptors that clients are not given: an eighth, within these bounds.
-const RESERVE: std::ops::RangeInclusive<usize> = 32..=1_024;
+const RESERVE: std::ops::RangeInclusive<usize> = 64..=1_024;
 /// What counts as no limit.
 const UNLIMITED: usize = 1 << 20;
 
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn newcomers_are_told_to_wait_before_there_is_no_seat_and_seats_are_given_back() {
-        let seats = Seats::of(100);
+        let seats = Seats::of(132);
         let mut held: Vec<Seat> = (0..68).map(|_| seats.take().unwrap()).collect();
         assert!(!held[0].is_crowded());
         held.push(seats.take().unwrap());
