@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use self::start::{Api, Database, Node};
 use super::{Lane, Link, Postgres, redis_says};
-use crate::{Plan, Program, System, redis};
+use crate::{Ended, Plan, Program, System, redis};
 
 /// How many lines of each log explain a failure.
 const LAST_WORDS: usize = 40;
@@ -143,6 +143,18 @@ impl Cluster {
     pub fn kill_node(&self, node: usize) {
         self.nodes[node].front.leads_to(None);
         self.system.node(node).kill();
+    }
+
+    /// Asks a node to stop, and waits until it has; how it ended.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn stop_node(&self, node: usize) -> Ended {
+        let process = self.system.node(node);
+        process.terminate();
+        let ended = process.ended().await;
+        self.nodes[node].front.leads_to(None);
+        ended
     }
 
     /// Starts a node again, whose process has ended, and waits until it is ready.

@@ -33,6 +33,7 @@ type Pick = fn(&Weather) -> &Way;
 struct Shared {
     lane: AtomicUsize,
     state: watch::Receiver<State>,
+    at_first: State,
     open: Arc<[AtomicUsize; 2]>,
 }
 
@@ -49,8 +50,11 @@ impl Shared {
     async fn is_passable(&self, pick: Pick) -> io::Result<Way> {
         let mut state = self.state.clone();
         loop {
-            let way = *pick(&state.borrow_and_update().weather[self.lane()]);
-            if !way.is_blocked {
+            let (way, strands) = {
+                let (now, lane) = (state.borrow_and_update(), self.lane());
+                (*pick(&now.weather[lane]), now.strands[lane])
+            };
+            if !way.is_blocked && strands == self.at_first.strands[self.lane()] {
                 return Ok(way);
             }
             state.changed().await.map_err(io::Error::other)?;
@@ -81,7 +85,7 @@ pub(super) async fn carry(
     number: u64,
 ) {
     open[0].fetch_add(1, Ordering::Relaxed);
-    let shared = Shared { lane: AtomicUsize::new(0), state: state.clone(), open };
+    let shared = Shared { lane: AtomicUsize::new(0), state: state.clone(), at_first, open };
     let Ok(Ok(mut server)) = timeout(CONNECT, TcpStream::connect(target)).await else {
         return reset(&client);
     };

@@ -31,6 +31,8 @@ pub struct Party<'a> {
     pub viewers: Vec<Viewer>,
     /// Who was away for less counts as never gone.
     pub never_gone: Duration,
+    /// Who is in the room besides, by name.
+    pub others: BTreeSet<String>,
     rule: Rule,
     draw: Draw,
     started: Instant,
@@ -81,7 +83,16 @@ impl<'a> Party<'a> {
             |(i, person): (usize, &Person)| Viewer::start(&room, person, i % cluster.nodes(), draw.part());
         let viewers = persons.iter().enumerate().map(start).collect();
         let rule = Rule(Arc::new(Mutex::new((0, 0, 0))));
-        let party = Self { cluster, room, viewers, never_gone: NEVER_GONE, rule, draw, started };
+        let party = Self {
+            cluster,
+            room,
+            viewers,
+            never_gone: NEVER_GONE,
+            others: BTreeSet::new(),
+            rule,
+            draw,
+            started,
+        };
         party.see_each_other().await;
         party
     }
@@ -159,7 +170,8 @@ impl<'a> Party<'a> {
     #[must_use]
     pub fn expected(&self) -> BTreeSet<String> {
         let here = self.viewers.iter().map(|viewer| viewer.record());
-        here.filter(|record| record.wants_in).map(|record| record.name.clone()).collect()
+        let here = here.filter(|record| record.wants_in).map(|record| record.name.clone());
+        here.chain(self.others.iter().cloned()).collect()
     }
 
     /// Waits until all see all.
@@ -175,6 +187,34 @@ impl<'a> Party<'a> {
         if let Err(why) = seen.await {
             panic!("{}\n{why}:\n{}", self.cluster.last_words(), self.describe());
         }
+    }
+
+    /// Has the host seek, again and again, until all have seen the film move; how long that took.
+    ///
+    /// # Panics
+    /// When it never does.
+    pub async fn film_moves(&self) -> Duration {
+        let (start, before) = (Instant::now(), self.highest_version());
+        let mut sent = None;
+        let moved = until("the film to move for all", async || {
+            if sent.is_none_or(|sent: Instant| sent.elapsed() > Duration::from_millis(250)) {
+                self.host().seek(self.next_position()).await;
+                sent = Some(Instant::now());
+            }
+            let has_moved = |viewer: &Viewer| {
+                let record = viewer.record();
+                !record.wants_in || (record.is_in && record.version > before)
+            };
+            self.viewers.iter().all(has_moved).then_some(())
+        });
+        if let Err(why) = moved.await {
+            panic!("{}\n{why}:\n{}", self.cluster.last_words(), self.describe());
+        }
+        start.elapsed()
+    }
+
+    fn highest_version(&self) -> u64 {
+        self.viewers.iter().map(|viewer| viewer.record().version).max().unwrap_or_default()
     }
 
     /// Waits until all who want to are in the room.

@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) weather: [Weather; 2],
     /// Counted up to cut what is open.
     pub(super) cuts: [u64; 2],
+    /// Counted up to strand what is open.
+    pub(super) strands: [u64; 2],
 }
 
 /// Listens on a port of its own and hands on to a target that may change. Ends with the last handle to it, and all its
@@ -146,6 +148,12 @@ impl Link {
             state.weather[self.lane].refuses = true;
             state.cuts[self.lane] += 1;
         });
+    }
+
+    /// Leaves what is open half-open: nothing gets through any more, and nobody is told, until it is cut. New
+    /// connections are as before.
+    pub fn strand(&self) {
+        self.proxy.0.state.send_modify(|state| state.strands[self.lane] += 1);
     }
 
     /// Lets nothing through, and tells nobody.

@@ -26,9 +26,9 @@ pub struct Record {
     pub breaks: Vec<Break>,
     /// What was refused: when, and the code.
     pub refused: Vec<(Instant, String)>,
-    /// How long each message took from being said to being seen by who said it, and when it was said.
-    pub heard_after: Vec<(Instant, Duration)>,
-    /// The same of commands.
+    /// When each message was first sent.
+    pub sent_at: BTreeMap<String, Instant>,
+    /// How long each command took from being sent to being seen by who sent it, and when it was sent.
     pub obeyed_after: Vec<(Instant, Duration)>,
     /// It was told not to come back.
     pub stopped: Option<CloseReason>,

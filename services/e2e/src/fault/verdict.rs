@@ -1,12 +1,14 @@
 //! How a run is judged.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Record;
-use crate::check::{Run, Violation, check};
+use crate::check::{Run, Seen, Violation, check};
 
 /// How much of what a witness saw explains a violation.
 const CONTEXT: usize = 30;
@@ -81,6 +83,59 @@ impl Verdict {
     #[must_use]
     pub fn messages(&self) -> usize {
         self.run.end.messages.len()
+    }
+
+    /// How long each message that was sent between two moments took to each viewer that saw it come.
+    #[must_use]
+    pub fn heard_after(&self, sent: Range<Instant>) -> Vec<Duration> {
+        let all: HashMap<&str, Instant> = self
+            .records
+            .iter()
+            .flat_map(|record| &record.sent_at)
+            .filter(|(_, at)| sent.contains(at))
+            .map(|(id, at)| (id.as_str(), *at))
+            .collect();
+        let mut took = Vec::new();
+        for record in &self.records {
+            let mut heard = HashSet::new();
+            for (at, seen) in &record.seen {
+                let messages = match seen {
+                    Seen::Said(message) => std::slice::from_ref(message),
+                    Seen::Joined(joined) => &joined.messages[..],
+                    _ => continue,
+                };
+                for message in messages.iter().filter(|message| heard.insert(message.id.as_str())) {
+                    took.extend(at.zip(all.get(message.id.as_str())).map(|(heard, sent)| heard - *sent));
+                }
+            }
+        }
+        took
+    }
+
+    /// How long each command took that was sent between two moments, to who sent it.
+    #[must_use]
+    pub fn obeyed_after(&self, sent: Range<Instant>) -> Vec<Duration> {
+        let obeyed = self.records.iter().flat_map(|record| &record.obeyed_after);
+        obeyed.filter(|(at, _)| sent.contains(at)).map(|(_, took)| *took).collect()
+    }
+
+    /// What was refused between two moments: the codes.
+    #[must_use]
+    pub fn refused(&self, between: Range<Instant>) -> Vec<&str> {
+        let refused = self.records.iter().flat_map(|record| &record.refused);
+        refused.filter(|(at, _)| between.contains(at)).map(|(_, code)| code.as_str()).collect()
+    }
+
+    /// Checks that nobody lost a connection after a moment.
+    ///
+    /// # Panics
+    /// When somebody did.
+    #[track_caller]
+    pub fn assert_nobody_put_out(&self, after: Instant) {
+        for record in &self.records {
+            let lost = record.breaks.iter().find(|gap| gap.lost >= after);
+            assert!(lost.is_none(), "{}\n{} was put out: {lost:?}", self.last_words, record.name);
+        }
     }
 
     /// How long each break took whose end was noticed after a moment.

@@ -138,6 +138,22 @@ async fn a_blocked_connection_can_be_cut_and_its_answer_never_comes() {
 }
 
 #[tokio::test]
+async fn who_is_stranded_stays_so_and_who_comes_later_is_served() {
+    let (proxy, mut client) = proxied().await;
+    says(&mut client, "hello").await;
+    hears(&mut client, "hello").await;
+    proxy.link().strand();
+    says(&mut client, "anybody?").await;
+    proxy.link().heal();
+    hears_nothing(&mut client).await;
+    let mut late = TcpStream::connect(proxy.address()).await.unwrap();
+    says(&mut late, "late").await;
+    hears(&mut late, "late").await;
+    proxy.link().cut();
+    is_ended(&mut client).await;
+}
+
+#[tokio::test]
 async fn a_narrow_line_drips() {
     let (proxy, mut client) = proxied().await;
     proxy.link().narrow(1_000);

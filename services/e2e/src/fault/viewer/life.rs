@@ -41,7 +41,7 @@ pub(super) enum Order {
 /// Something said, not yet known to be stored.
 struct Word {
     id: String,
-    first_sent: Option<Instant>,
+    was_sent: bool,
     /// On the connection there is now.
     sent: Option<Instant>,
     not_before: Instant,
@@ -144,7 +144,7 @@ impl Life {
     }
 
     fn will_say(&mut self, id: String) {
-        self.words.push_back(Word { id, first_sent: None, sent: None, not_before: Instant::now() });
+        self.words.push_back(Word { id, was_sent: false, sent: None, not_before: Instant::now() });
     }
 
     async fn comes_in(&mut self) -> Result<Connection, CloseReason> {
@@ -233,11 +233,14 @@ impl Life {
             if !is_unheard || now < word.not_before {
                 continue;
             }
-            if word.first_sent.is_some() {
+            {
                 let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-                record.sent_again.insert(word.id.clone());
+                if std::mem::replace(&mut word.was_sent, true) {
+                    record.sent_again.insert(word.id.clone());
+                } else {
+                    record.sent_at.insert(word.id.clone(), now);
+                }
             }
-            word.first_sent.get_or_insert(now);
             word.sent = Some(now);
             if !arrives(sender.chat(&word.id, Some(&word.id))).await {
                 return false;
@@ -291,19 +294,18 @@ impl Life {
 
     /// It is stored, if it is one of ours.
     fn settle(&mut self, said: &ChatMessage) {
-        if let Some(word) = self.forget(&said.message) {
-            let mut record = self.record();
-            record.acknowledge(&said.message);
-            record.heard_after.extend(word.first_sent.map(|sent| (sent, sent.elapsed())));
+        if self.forget(&said.message) {
+            self.record().acknowledge(&said.message);
         }
     }
 
-    fn forget(&mut self, id: &str) -> Option<Word> {
-        let at = self.words.iter().position(|word| word.id == id)?;
+    /// Need not say it again. Whether it was one of ours.
+    fn forget(&mut self, id: &str) -> bool {
+        let Some(at) = self.words.iter().position(|word| word.id == id) else { return false };
+        self.words.remove(at);
         let mut record = self.record();
         record.unanswered = record.unanswered.saturating_sub(1);
-        drop(record);
-        self.words.remove(at)
+        true
     }
 }
 
