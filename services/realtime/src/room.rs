@@ -239,6 +239,7 @@ impl Room {
             Input::Pruned(result) => self.on_pruned(result, now),
             Input::Roster(asked_at, result) => self.on_roster(asked_at, result, now),
             Input::Reborn(incarnation) => self.on_reborn(incarnation, now),
+            Input::Jumped(jump) => self.on_jumped(jump, now),
             Input::Notice(notice) => self.on_notice(notice, now),
             Input::Versions(live, home) => self.on_versions(live, home.as_ref(), now),
             Input::Dead(incarnations) => self.on_dead(incarnations),

@@ -4,6 +4,7 @@
 //! effects and feeds the answers back is in [`super::shell`]; a test or a simulation can be another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use streamit_bus::{
     Cas, Entry, EntryKey, Error as BusError, Expect, LiveVersions, Notice, Roster, RosterChange,
@@ -104,6 +105,8 @@ pub enum Input {
     Dead(Arc<[Incarnation]>),
     /// The node has a new incarnation.
     Reborn(Incarnation),
+    /// Room time has jumped ahead by so much.
+    Jumped(Duration),
 
     /// Answer to [`Effect::Enter`].
     Entered(Vec<Joiner>, Result<(RosterChange, Roster), BusError>),

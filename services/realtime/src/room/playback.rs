@@ -4,6 +4,8 @@
 //! command fails even if this node has not heard of the change. A store that has lost the film, or has an older state of
 //! it, gets back what is known here: the higher version wins.
 
+use std::time::Duration;
+
 use streamit_bus::{Cas, Error, Expect};
 use streamit_domain::playback::{Command, Version};
 use streamit_domain::{ConnectionId, MediaTime, Playback, UserId};
@@ -72,6 +74,17 @@ impl Room {
     pub(super) fn command_of_house(&mut self, command: Command, now: Now) {
         self.commands.push_back(Pending::new(None, Act::Do(command)));
         self.command_waiting(now);
+    }
+
+    /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. All nodes do so; the
+    /// highest version wins, and is the same film.
+    pub(super) fn on_jumped(&mut self, jump: Duration, now: Now) {
+        if !self.playback.is_playing {
+            return;
+        }
+        let before = self.is_stored.then_some(self.playback.version);
+        self.show_playback(self.playback.after_jump(jump, now.room));
+        self.put_back(before, now);
     }
 
     /// The store has this state, or none: gives it back what is known here, if that is more.

@@ -46,6 +46,7 @@ type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 /// Runs a room until it is not needed any more.
 pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) {
     let mut lives = node.pauses.lives();
+    let mut jumped = node.bus.jumped();
     let (mut subscription, mut room) = match open(&node, id).await {
         Ok(opened) => opened,
         Err(Away) => {
@@ -98,7 +99,9 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         let lived = std::mem::replace(&mut lives, node.pauses.lives());
         // Before whatever waited through the pause.
         let reborn = (lived != lives).then(|| Input::Reborn(node.incarnation()));
-        for input in reborn.into_iter().chain([input]) {
+        let before = std::mem::replace(&mut jumped, node.bus.jumped());
+        let jump = (before != jumped).then(|| Input::Jumped(jumped - before));
+        for input in reborn.into_iter().chain(jump).chain([input]) {
             for effect in room.on(input, now) {
                 perform(&node, id, effect, &answers);
             }

@@ -186,8 +186,8 @@ pub trait Rooms: Send + Sync + 'static {
     /// Whether the store answers and the node's own subscription lives, as of the last probe (1 s).
     fn is_healthy(&self) -> bool;
 
-    /// Counts up whenever events may have been missed by everybody here (reconnect, lost probes, a new store):
-    /// when it moves, every version has to be compared again.
+    /// Counts up whenever events may have been missed by everybody here (reconnect, lost probes, a new store) or room
+    /// time has jumped: when it moves, every version has to be compared again.
     fn doubts(&self) -> u64;
 
     /// Subscribes to a room's events. When this returns, events published from now on will come, unless lost.

@@ -158,7 +158,12 @@ impl Prober {
             }
             *store = Some(run_id.to_owned());
         }
+        let jumped = self.room_clock.jumped();
         self.room_clock.look(asked, answered, seconds * 1_000_000 + micros);
+        if self.room_clock.jumped() != jumped {
+            tracing::warn!("the clock of Redis has jumped");
+            self.pulse.hub.doubt(); // so that every room hears of it now
+        }
         Ok(())
     }
 }
