@@ -1,9 +1,9 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt doc ci deps load load-cluster
+.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start StreamIt on http://127.0.0.1:8000, nothing else needed
 	cargo run
@@ -44,3 +44,6 @@ load: ## measure memory per connection and fan-out latency of an optimised build
 
 load-cluster: ## the same of a cluster with two realtime nodes, on a PostgreSQL and a Redis of its own
 	.ci/load-cluster
+
+guarantees-load: ## hold an optimised cluster to what it promises under pressure: slow readers, storms, a killed node
+	.ci/load-guarantees

@@ -52,6 +52,16 @@ pub enum Scenario {
     Idle(Idle),
     /// Latency, losses and order at a fixed rate.
     Fanout(Fanout),
+    /// Readers who take one byte a second, in a room where others watch: what the others notice.
+    Slow(Slow),
+    /// Many connections at the same moment: all come in, or are told when to, and who is in already notices nothing.
+    Storm(Storm),
+    /// Half of a room drops while as many come: health, and who is there in the end.
+    Churn(Churn),
+    /// Clients that stop reading and answering without going: when they are given up.
+    HalfOpen(HalfOpen),
+    /// Kills one of several nodes (its `--pid`) under load: when its clients are back on the others.
+    Crash(Crash),
 }
 
 /// Many connections that do nothing.
@@ -92,6 +102,91 @@ pub struct Fanout {
     /// For how long, after the last was due, to wait for what is still on its way.
     #[arg(long, default_value = "10s", value_parser = seconds)]
     pub stragglers: Duration,
+}
+
+/// Readers who take one byte a second.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Slow {
+    /// How many read as they should, in one room.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub members: u32,
+    /// How many are slow.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub slow: u32,
+    /// How many messages of 500 characters are said each second.
+    #[arg(long, default_value_t = 10.0)]
+    pub rate: f64,
+    /// How often it is measured without and with them.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub pairs: u32,
+    /// For how long it is measured without them, each time. With them it lasts until they are let go.
+    #[arg(long, default_value = "20s", value_parser = seconds)]
+    pub calm: Duration,
+}
+
+/// Many connections at the same moment.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Storm {
+    /// How many come, one guest each.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub connections: u32,
+    /// How many of them share a room.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub room_size: u32,
+    /// How many rooms, of as many people, are there already.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub established: u32,
+    /// How many messages are said in each of these rooms each second.
+    #[arg(long, default_value_t = 5.0)]
+    pub rate: f64,
+    /// How long it may take until all are in.
+    #[arg(long, default_value = "60s", value_parser = seconds)]
+    pub within: Duration,
+}
+
+/// Half of a room drops while as many come.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Churn {
+    /// How many drop, and how many come.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub members: u32,
+    /// How many messages are said each second.
+    #[arg(long, default_value_t = 2.0)]
+    pub rate: f64,
+    /// How long it may take until all are in and the list is right.
+    #[arg(long, default_value = "60s", value_parser = seconds)]
+    pub within: Duration,
+}
+
+/// Clients that stop reading and answering.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HalfOpen {
+    /// How many.
+    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+    /// How long after their last sign of life they must be gone.
+    #[arg(long, default_value = "65s", value_parser = seconds)]
+    pub within: Duration,
+}
+
+/// A node is killed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Crash {
+    /// How many rooms, each spread over all nodes.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rooms: u32,
+    /// How many people in each.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub members: u32,
+    /// How many messages are said in each room each second.
+    #[arg(long, default_value_t = 2.0)]
+    pub rate: f64,
+    /// Which node is killed: the n-th `--ws` and `--pid`, from 0.
+    #[arg(long, default_value_t = 0)]
+    pub node: usize,
+    /// How soon 99 of 100 must be back.
+    #[arg(long, default_value = "5s", value_parser = seconds)]
+    pub within: Duration,
 }
 
 /// What is sent.

@@ -1,10 +1,13 @@
 //! Getting people into rooms.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail, ensure};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use streamit_client::{Connection, Entry, Error, Http, Options};
 
 use crate::args::Target;
+use crate::line::{Line, Seat, Welcome};
 use crate::process;
 
 /// A room full of people who may enter it.
@@ -33,7 +36,8 @@ pub async fn gather(target: &Target, sizes: &[usize]) -> anyhow::Result<Vec<Room
     let codes: Vec<String> = rooms.iter().map(|room| room.code.clone()).collect();
     let places = sizes.iter().enumerate().flat_map(|(room, size)| (1..*size).map(move |place| (room, place)));
     let guests = stream::iter(places).map(|(room, place)| enter(&http, room, &codes[room], place));
-    let mut guests = guests.buffer_unordered(at_once);
+    // In order, so that whoever holds the n-th token is the n-th guest.
+    let mut guests = guests.buffered(at_once);
     while let Some((room, token)) = guests.try_next().await? {
         rooms[room].tokens.push(token);
     }
@@ -41,15 +45,27 @@ pub async fn gather(target: &Target, sizes: &[usize]) -> anyhow::Result<Vec<Room
 }
 
 async fn open(http: &Http, index: usize) -> anyhow::Result<Room> {
-    let host = asked(http.guest(&format!("Host {index}")).await)?;
+    let host = asked(http.guest(&host_name(index)).await)?;
     let room = asked(http.as_user(&host).create_room(Entry::Public).await)?;
     Ok(Room { code: room.code, tokens: vec![host.access_token] })
 }
 
 async fn enter(http: &Http, room: usize, code: &str, place: usize) -> anyhow::Result<(usize, String)> {
-    let guest = asked(http.guest(&format!("Guest {room}-{place}")).await)?;
+    let guest = asked(http.guest(&guest_name(room, place)).await)?;
     asked(http.as_user(&guest).join(code, None).await)?;
     Ok((room, guest.access_token))
+}
+
+/// What the host of a room is called.
+#[must_use]
+pub fn host_name(room: usize) -> String {
+    format!("Host {room}")
+}
+
+/// What the guest at a place, counted from 1, of a room is called.
+#[must_use]
+pub fn guest_name(room: usize, place: usize) -> String {
+    format!("Guest {room}-{place}")
 }
 
 fn asked<T>(answer: Result<T, Error>) -> anyhow::Result<T> {
@@ -85,6 +101,56 @@ pub async fn connect(target: &Target, rooms: &[Room]) -> anyhow::Result<Vec<(usi
                     joined.with_context(|| format!("connection {index} did not get into its room"))?;
                 Ok((number, connection))
             }
+        })
+        .buffered(usize::from(target.at_once))
+        .try_collect()
+        .await
+}
+
+/// The places of these people, for bare lines. Who comes after whom goes to the next node.
+///
+/// # Errors
+/// When the target's address is not one.
+pub fn seats(target: &Target, rooms: &[Room]) -> anyhow::Result<Vec<Vec<Seat>>> {
+    let nodes: Arc<[String]> = if target.ws.is_empty() {
+        [Http::new(&target.url)?.ws_base().to_owned()].into()
+    } else {
+        target.ws.clone().into()
+    };
+    let mut index = 0;
+    let mut seat = |code: &Arc<str>, token: &str| {
+        let seat = Seat {
+            nodes: nodes.clone(),
+            first: index % nodes.len(),
+            code: code.clone(),
+            token: token.into(),
+            from: target.source_of(index),
+            is_narrow: false,
+            patience: target.patience,
+        };
+        index += 1;
+        seat
+    };
+    Ok(rooms
+        .iter()
+        .map(|room| {
+            let code: Arc<str> = room.code.as_str().into();
+            room.tokens.iter().map(|token| seat(&code, token)).collect()
+        })
+        .collect())
+}
+
+/// Takes all these seats, so many at a time, and waits until each is in.
+///
+/// # Errors
+/// When one can't get in.
+pub async fn sit(target: &Target, seats: &[Seat]) -> anyhow::Result<Vec<(Line, Welcome)>> {
+    stream::iter(seats.iter().enumerate())
+        .map(|(index, seat)| async move {
+            let taken = seat.take(0, None).await;
+            taken.map_err(|end| {
+                anyhow::anyhow!("connection {index} did not get into its room: {}", end.name())
+            })
         })
         .buffered(usize::from(target.at_once))
         .try_collect()

@@ -18,7 +18,7 @@ use tokio::time::timeout_at;
 
 use crate::args::{Fanout, Target, What};
 use crate::crowd;
-use crate::histogram::Histogram;
+use crate::histogram::{Histogram, Quantiles};
 use crate::process;
 use crate::report::Table;
 
@@ -99,25 +99,13 @@ pub struct Report {
     /// Connections that the server closed, by code.
     pub closed: BTreeMap<u16, u64>,
     /// From due to received, in microseconds, without the warm-up.
-    pub latency_us: Latency,
+    pub latency_us: Quantiles,
     /// Deliveries a second while it was measured.
     pub deliveries_per_second: f64,
     /// CPU of each named process while it was measured, in cores.
     pub server_cores: BTreeMap<u32, f64>,
     /// CPU of this tool, in cores; it shares the machine.
     pub own_cores: f64,
-}
-
-/// Percentiles.
-#[derive(Debug, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Latency {
-    pub p50: u64,
-    pub p90: u64,
-    pub p99: u64,
-    pub p999: u64,
-    pub max: u64,
-    pub count: u64,
 }
 
 impl Report {
@@ -228,14 +216,7 @@ fn summary(
         out_of_order: sum(|reader| reader.out_of_order),
         refused,
         closed,
-        latency_us: Latency {
-            p50: latency.quantile_us(0.5),
-            p90: latency.quantile_us(0.9),
-            p99: latency.quantile_us(0.99),
-            p999: latency.quantile_us(0.999),
-            max: latency.max_us(),
-            count: latency.count(),
-        },
+        latency_us: latency.quantiles(),
         deliveries_per_second: latency.count() as f64 / measured,
         server_cores: BTreeMap::new(),
         own_cores: 0.0,
@@ -341,8 +322,6 @@ impl Seen {
 
 impl Table for Report {
     fn rows(&self) -> Vec<(String, String)> {
-        let ms = |us: u64| format!("{:.2}", us as f64 / 1_000.0);
-        let Latency { p50, p90, p99, p999, max, count } = self.latency_us;
         let mut rows = vec![
             (
                 "load".to_owned(),
@@ -357,17 +336,7 @@ impl Table for Report {
                 "lost, doubled, out of order".to_owned(),
                 format!("{}, {}, {}", self.lost, self.duplicates, self.out_of_order),
             ),
-            (
-                "latency".to_owned(),
-                format!(
-                    "p50 {}  p90 {}  p99 {}  p99.9 {}  max {} ms ({count} deliveries)",
-                    ms(p50),
-                    ms(p90),
-                    ms(p99),
-                    ms(p999),
-                    ms(max)
-                ),
-            ),
+            ("latency".to_owned(), format!("{} ({} deliveries)", self.latency_us, self.latency_us.count)),
             ("throughput".to_owned(), format!("{:.0} deliveries a second", self.deliveries_per_second)),
         ];
         for (pid, cores) in &self.server_cores {

@@ -8,6 +8,26 @@ const STEPS: u32 = 64;
 /// Doublings above [`STEPS`] microseconds that are told apart: up to about 19 hours.
 const DOUBLINGS: u32 = 30;
 
+/// Percentiles of durations, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Quantiles {
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p999: u64,
+    pub max: u64,
+    pub count: u64,
+}
+
+impl std::fmt::Display for Quantiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [p50, p90, p99, p999, max] =
+            [self.p50, self.p90, self.p99, self.p999, self.max].map(|us| us as f64 / 1_000.0);
+        write!(f, "p50 {p50:.2}  p90 {p90:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
+    }
+}
+
 /// Counts durations in buckets that grow with them.
 #[derive(Debug)]
 pub struct Histogram {
@@ -42,6 +62,19 @@ impl Histogram {
     #[must_use]
     pub fn max_us(&self) -> u64 {
         self.max_us.load(Ordering::Relaxed)
+    }
+
+    /// The usual ones of all that was counted.
+    #[must_use]
+    pub fn quantiles(&self) -> Quantiles {
+        Quantiles {
+            p50: self.quantile_us(0.5),
+            p90: self.quantile_us(0.9),
+            p99: self.quantile_us(0.99),
+            p999: self.quantile_us(0.999),
+            max: self.max_us(),
+            count: self.count(),
+        }
     }
 
     /// What `share` (0 to 1) of all were not longer than, in microseconds, rounded up to the end of a bucket.

@@ -42,6 +42,15 @@ fn cpu_of(stat: &str) -> Option<Duration> {
     Some(TICK * user.checked_add(system)?)
 }
 
+/// How many files, sockets among them, it has open.
+///
+/// # Errors
+/// When there is no such process, or this is not Linux.
+pub fn open_files(pid: u32) -> anyhow::Result<usize> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd"));
+    Ok(files.with_context(|| format!("the open files of process {pid} can't be counted"))?.count())
+}
+
 /// How many files this process may have open; none when that can't be told.
 #[must_use]
 pub fn open_files_limit() -> Option<usize> {
