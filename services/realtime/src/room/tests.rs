@@ -1,7 +1,10 @@
 //! The room as a value: inputs in, frames and effects out, no task and no clock.
 
 mod chat;
+mod cluster;
 mod joining;
+mod lost_store;
+mod paused_node;
 mod playback;
 mod presence;
 mod world;
@@ -10,7 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
-use streamit_bus::{Cas, Entry, EntryKey, Error, Notice, Present, Roster, RosterChange, RosterEntry};
+use streamit_bus::{
+    Cas, Entry, EntryKey, Error, LiveVersions, Notice, Present, Roster, RosterChange, RosterEntry,
+};
 use streamit_domain::playback::Command;
 use streamit_domain::room::{Access, Life, Person, Role, Settings, Standing};
 use streamit_domain::{DisplayName, MediaTime, SessionId, Timestamp};
