@@ -16,6 +16,7 @@
 mod commands;
 pub mod effect;
 mod join;
+mod loss;
 mod members;
 mod news;
 mod playback;
@@ -150,6 +151,8 @@ pub struct Room {
     appending: Vec<(UserId, String)>,
     /// The last message that was shown when it began: its senders were there for all that came after.
     appending_from: u64,
+    /// The highest fence that the shared store has told of.
+    fence_told: u64,
     commands: VecDeque<playback::Pending>,
     /// The command being stored.
     command: Option<playback::Pending>,
@@ -207,6 +210,7 @@ impl Room {
             is_appending: false,
             appending: Vec::new(),
             appending_from: 0,
+            fence_told: 0,
             commands: VecDeque::new(),
             command: None,
             is_reading_playback: false,
@@ -228,6 +232,9 @@ impl Room {
 
     /// Takes one input and returns what the room needs done.
     pub fn on(&mut self, input: Input, now: Now) -> Vec<Effect> {
+        if self.is_over && !Self::is_for_the_end(&input) {
+            return Vec::new();
+        }
         match input {
             Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result) => self.on_entered(joiners, result, now),

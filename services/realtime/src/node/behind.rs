@@ -1,9 +1,10 @@
-//! What a node tells the api a little later, and again until it has heard: playback (at most a second late) and hosts
-//! that went or came back.
+//! What a node tells the api a little later, and again until it has heard: playback (at most a second late), hosts that
+//! went or came back, and what was seen of rooms of which the database may have lost something.
 //!
 //! Only the newest of each matters, so what waits is bounded by the number of rooms.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Authority;
+use crate::room::effect::Away;
 
 /// How long playback is gathered before it is saved.
 const GATHER: Duration = Duration::from_millis(400);
@@ -27,9 +29,22 @@ const MAX_BATCH: usize = 512;
 pub struct Behind {
     api: Authority,
     playback: Mutex<HashMap<RoomId, Playback>>,
-    hosts: Mutex<HashMap<Vec<u8>, v1::HostReport>>,
     more: Arc<Notify>,
-    hosts_more: Arc<Notify>,
+    hosts: Reports<v1::HostReport>,
+    losses: Reports<v1::Seen>,
+}
+
+/// Reports about rooms that wait, the newest of each room.
+#[derive(Debug)]
+struct Reports<T> {
+    waiting: Mutex<HashMap<Vec<u8>, T>>,
+    more: Notify,
+}
+
+impl<T> Default for Reports<T> {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), more: Notify::new() }
+    }
 }
 
 impl Behind {
@@ -37,9 +52,9 @@ impl Behind {
         Self {
             api,
             playback: Mutex::default(),
-            hosts: Mutex::default(),
             more: Arc::default(),
-            hosts_more: Arc::default(),
+            hosts: Reports::default(),
+            losses: Reports::default(),
         }
     }
 
@@ -56,28 +71,33 @@ impl Behind {
 
     /// Tells the api that a host went or came back.
     pub fn report(&self, report: v1::HostReport) {
-        let mut waiting = self.hosts.lock();
-        match waiting.get(&report.room) {
-            Some(newer) if newer.roster_version > report.roster_version => {}
-            _ => {
-                waiting.insert(report.room.clone(), report);
-            }
-        }
-        drop(waiting);
-        self.hosts_more.notify_one();
+        let version = report.roster_version;
+        self.hosts.add(report.room.clone(), report, |known| known.roster_version > version);
     }
 
-    fn report_again(&self, reports: Vec<v1::HostReport>) {
-        let mut waiting = self.hosts.lock();
-        for report in reports {
-            // Whatever came meanwhile is newer.
-            waiting.entry(report.room.clone()).or_insert(report);
-        }
+    /// Tells the api what was seen of a room.
+    pub fn report_loss(&self, seen: v1::Seen) {
+        let epoch = seen.epoch;
+        self.losses.add(seen.room.clone(), seen, |known| known.epoch > epoch);
     }
 
     /// Works until `stop`, then writes what still waits, once.
     pub async fn run(&self, stop: CancellationToken) {
-        tokio::join!(self.save_all(&stop), self.report_all(&stop));
+        let hosts = self.hosts.tell(&stop, |room, reports| async move {
+            let call = self.api.call(&room, |mut client| {
+                let request = v1::ReportHostsRequest { reports: reports.clone() };
+                async move { client.report_hosts(request).await }
+            });
+            call.await.map(drop)
+        });
+        let losses = self.losses.tell(&stop, |room, rooms| async move {
+            let call = self.api.call(&room, |mut client| {
+                let request = v1::ReportLossRequest { rooms: rooms.clone() };
+                async move { client.report_loss(request).await }
+            });
+            call.await.map(drop)
+        });
+        tokio::join!(self.save_all(&stop), Box::pin(hosts), Box::pin(losses));
     }
 
     async fn save_all(&self, stop: &CancellationToken) {
@@ -123,28 +143,47 @@ impl Behind {
             }
         }
     }
+}
 
-    async fn report_all(&self, stop: &CancellationToken) {
+impl<T: Clone> Reports<T> {
+    /// Adds a report, unless the one that waits for the room is newer.
+    fn add(&self, room: Vec<u8>, report: T, is_newer: impl FnOnce(&T) -> bool) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.get(&room).is_some_and(is_newer) {
+            waiting.insert(room, report);
+        }
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    /// Tells what waits, a batch at a time, by a call that gets the room of the first and all of them. What was not heard
+    /// is told again.
+    async fn tell<F>(&self, stop: &CancellationToken, call: impl Fn(Vec<u8>, Vec<T>) -> F)
+    where
+        F: Future<Output = Result<(), Away>>,
+    {
         loop {
-            let is_work = !self.hosts.lock().is_empty();
-            let stopping = until(&self.hosts_more, stop, is_work).await;
-            let reports: Vec<v1::HostReport> = {
-                let mut waiting = self.hosts.lock();
+            let is_work = !self.waiting.lock().is_empty();
+            let stopping = until(&self.more, stop, is_work).await;
+            let batch: Vec<(Vec<u8>, T)> = {
+                let mut waiting = self.waiting.lock();
                 let some: Vec<Vec<u8>> = waiting.keys().take(MAX_BATCH).cloned().collect();
-                some.iter().filter_map(|room| waiting.remove(room)).collect()
+                some.iter().filter_map(|room| waiting.remove_entry(room)).collect()
             };
-            if reports.is_empty() {
+            let Some((first, _)) = batch.first() else {
                 if stopping {
                     return;
                 }
                 continue;
-            }
-            let call = self.api.call(&reports[0].room, |mut client| {
-                let request = v1::ReportHostsRequest { reports: reports.clone() };
-                async move { client.report_hosts(request).await }
-            });
-            if call.await.is_err() {
-                self.report_again(reports);
+            };
+            let reports = batch.iter().map(|(_, report)| report.clone()).collect();
+            if call(first.clone(), reports).await.is_err() {
+                {
+                    let mut waiting = self.waiting.lock();
+                    for (room, report) in batch {
+                        waiting.entry(room).or_insert(report); // whatever came meanwhile is newer
+                    }
+                }
                 if stopping {
                     return;
                 }

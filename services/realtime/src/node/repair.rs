@@ -117,9 +117,9 @@ async fn compare_home(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)])
     let mut home: HashMap<Vec<u8>, v1::RoomVersions> =
         home.rooms.into_iter().map(|versions| (versions.room.clone(), versions)).collect();
     for (id, room) in rooms {
-        if let Some(home) = home.remove(&id.as_bytes()[..]) {
-            let _ = room.try_send(Input::Versions(None, Some(home)));
-        }
+        // Empty for a room that the api does not know.
+        let home = home.remove(&id.as_bytes()[..]).unwrap_or_default();
+        let _ = room.try_send(Input::Versions(None, Some(home)));
     }
     true
 }
@@ -135,7 +135,7 @@ async fn revocations(node: &Arc<Node>, mut after: u64) -> Option<u64> {
             revoke(node, &entry.user, &entry.session);
         }
         if reply.head <= after {
-            return Some(after);
+            return Some(reply.head); // lower: the database has lost some, and will give their numbers out again
         }
         after = reply.head;
     }

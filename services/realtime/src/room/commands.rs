@@ -145,9 +145,20 @@ impl Room {
         let answers = result.unwrap_or_default();
         let (mut stored, mut repeated) = (Vec::<v1::ChatMessage>::new(), Vec::new());
         let mut answers = answers.into_iter();
+        let epoch = self.tail.epoch();
         for draft in drafts {
             let client_id = draft.client_id.as_deref();
             match answers.next() {
+                // Stored, but not as what follows here: everybody is put out, and finds it in the history.
+                Some(v1::Appended { message: Some(_), epoch: newer, .. }) if newer > epoch => {
+                    self.ask_for_facts();
+                }
+                Some(v1::Appended { message: Some(message), repeated_key, epoch: stored_in, .. })
+                    if (1..epoch).contains(&stored_in)
+                        || (!repeated_key && message.seq <= self.appending_from) =>
+                {
+                    self.report_loss();
+                }
                 Some(v1::Appended { message: Some(message), repeated_key: true, .. }) => {
                     if message.seq > self.tail.head() && !stored.iter().any(|other| other.seq == message.seq)
                     {
@@ -159,6 +170,9 @@ impl Room {
                 Some(v1::Appended { message: Some(message), .. }) => stored.push(message),
                 Some(v1::Appended { error, .. }) => {
                     let code = Code::from_word(&error).unwrap_or(Code::Internal);
+                    if code == Code::RoomNotFound {
+                        self.ask_for_facts(); // which say that there is none
+                    }
                     self.refuse(draft.connection, code, client_id);
                 }
                 None => self.refuse(draft.connection, Code::TryAgain, client_id),

@@ -132,7 +132,7 @@ pub enum Input {
     Moderated(ConnectionId, Result<Option<Code>, Away>),
 }
 
-/// What a room wants done. Each but the last three is answered by an [`Input`].
+/// What a room wants done. Each but the last four is answered by an [`Input`].
 #[derive(Debug)]
 pub enum Effect {
     /// Add joiners to the roster, the highest version known being the number.
@@ -163,4 +163,6 @@ pub enum Effect {
     SavePlayback(Playback),
     /// Tell the api that the host went or came back; retried until it has heard. Not answered.
     ReportHost(v1::HostReport),
+    /// Tell the api what was seen of the room, since it may have less; retried until it has heard. Not answered.
+    ReportLoss(v1::Seen),
 }

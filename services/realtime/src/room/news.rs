@@ -6,12 +6,11 @@
 use streamit_bus::{LiveVersions, Notice};
 use streamit_domain::room::{Change, Facts, Life, Standing};
 use streamit_domain::{Playback, UserId};
-use streamit_wire::code::close;
 use streamit_wire::frame::server::{Frame, RoomUpdated};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Effect, Gone, Now};
-use super::join::{OVER_RETRY_MS, removal};
+use super::join::removal;
 use super::{GAP_MS, Room};
 use crate::outbox::{Close, Kind};
 use crate::ws;
@@ -29,7 +28,7 @@ impl Room {
                 }
                 Some(v1::event::Kind::Facts(facts)) => self.take_facts(facts, now),
                 Some(v1::event::Kind::Chat(chat)) if chat.epoch == self.tail.epoch() => {
-                    self.show(chat.messages.iter().cloned(), now);
+                    self.show(chat.messages.clone(), now);
                 }
                 Some(v1::event::Kind::Chat(_)) => self.ask_for_facts(),
                 Some(v1::event::Kind::Erased(erased)) if erased.epoch == self.tail.epoch() => {
@@ -63,8 +62,14 @@ impl Room {
             self.on_live(live, now);
         }
         if let Some(home) = home {
-            if home.facts_version > self.facts.version || home.epoch != self.facts.epoch {
-                self.ask_for_facts();
+            if home.room.is_empty()
+                || home.epoch > self.facts.epoch
+                || (home.epoch == self.facts.epoch && home.facts_version > self.facts.version)
+            {
+                self.ask_for_facts(); // they say whether there is such a room, too
+            }
+            if !home.room.is_empty() {
+                self.look_for_loss(home);
             }
             if home.chat_head > self.tail.head() {
                 self.ask_for_history(self.tail.head(), 0);
@@ -75,7 +80,8 @@ impl Room {
     // ---- chat ----
 
     /// Takes in stored messages and shows what follows on the last one.
-    pub(super) fn show(&mut self, messages: impl IntoIterator<Item = v1::ChatMessage>, now: Now) {
+    pub(super) fn show(&mut self, messages: Vec<v1::ChatMessage>, now: Now) {
+        self.check_numbers(&messages);
         for (seq, frame) in self.tail.offer(messages) {
             self.members.tell_live(&frame, seq, now.up);
         }
@@ -122,6 +128,9 @@ impl Room {
             self.clear_doorstep(false);
             return;
         }
+        if reply.head < after {
+            self.report_loss();
+        }
         let kept_from = reply.kept_from;
         if before != 0 && before <= self.tail.head() {
             self.tail.prepend(&reply.messages);
@@ -131,6 +140,10 @@ impl Room {
             if more && self.tail.head() < reply.head && self.tail.gap().is_none() {
                 self.ask_for_history(self.tail.head(), 0);
             }
+        }
+        if self.tail.head() + 1 < kept_from {
+            // What is missing is kept no more, and will never come.
+            return self.lose_place(now);
         }
         self.tail.kept_from(kept_from);
         if std::mem::take(&mut self.must_read_history) {
@@ -154,8 +167,14 @@ impl Room {
     pub(super) fn on_facts(&mut self, result: Result<Option<v1::Facts>, Away>, now: Now) {
         self.is_reading_facts = false;
         let again = std::mem::take(&mut self.must_read_facts);
+        if matches!(result, Ok(None)) {
+            self.vanish(now);
+        }
         let told = result.ok().flatten();
         if let Some(facts) = &told {
+            if self.is_behind(facts.epoch, facts.version, facts.fence) {
+                self.report_loss();
+            }
             self.take_facts(facts, now);
         }
         if again {
@@ -222,13 +241,7 @@ impl Room {
             }
             Change::JoinRequest(user) => self.tell_host_of(user),
             Change::Ended(life) => self.end(life, now),
-            Change::Epoch => {
-                // What was shown can't be trusted: everybody comes back and resumes against the truth, in a room that is
-                // read anew.
-                self.is_over = true;
-                self.open_the_door(None);
-                self.put_everybody_out(&Close::retry(close::LOST_PLACE, OVER_RETRY_MS), Gone::Grace, now);
-            }
+            Change::Epoch => self.lose_place(now),
         }
     }
 
@@ -264,14 +277,11 @@ impl Room {
         if life == Life::Closed {
             self.tell(&Frame::RoomDeleted { room_id: self.setup.room });
         }
-        self.put_everybody_out(&Close::new(code.close(), code.as_str()), Gone::Now, now);
-    }
-
-    fn put_everybody_out(&mut self, close: &Close, how: Gone, now: Now) {
+        let close = Close::new(code.close(), code.as_str());
         let all: Vec<_> = self.members.iter().map(|m| (m.connection, m.outbox.clone())).collect();
         for (connection, outbox) in all {
             outbox.close(close.clone());
-            self.on_gone(connection, how, now);
+            self.on_gone(connection, Gone::Now, now);
         }
     }
 }

@@ -169,7 +169,8 @@ impl Room {
                     self.fail(&pending, Code::TryAgain);
                 }
             }
-            Ok(Cas::Fenced(_)) if pending.tries < MAX_TRIES => {
+            Ok(Cas::Fenced(fence)) if pending.tries < MAX_TRIES => {
+                self.fence_told = self.fence_told.max(fence);
                 // Who controls has changed: ask, then look whether this is still his to do.
                 self.wait_for_facts(pending, false);
                 return;

@@ -57,6 +57,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
     };
     let mut answers = Answers::new();
     let mut is_subscribing = false;
+    let mut is_retired = false;
     let mut idle_since: Option<Instant> = None;
     let mut turns: u64 = 0;
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
@@ -69,7 +70,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
             sleep.as_mut().reset(wake);
         }
         let input = tokio::select! {
-            input = inbox.recv() => match input {
+            input = inbox.recv(), if !is_retired => match input {
                 Some(input) => input,
                 None => break, // the node is gone
             },
@@ -111,6 +112,11 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
             // So that members' tasks come to write: in a burst the room would otherwise fill queues that nobody empties.
             tokio::task::yield_now().await;
         }
+        if room.is_over() && !is_retired {
+            // Who comes back finds the room opened anew, while this one still sees out who was in it.
+            is_retired = true;
+            retire(&node, id, &mut inbox);
+        }
         if !room.is_idle() {
             idle_since = None;
         } else if (room.is_over() || idle_since.get_or_insert_with(Instant::now).elapsed() >= LINGER)
@@ -119,9 +125,15 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
             break;
         }
     }
-    node.rooms.retire(id, &mut inbox);
-    // Whoever came in this very moment comes again, and finds the room opened anew.
-    turn_away(&mut inbox, streamit_wire::code::close::LOST_PLACE, REOPEN_RETRY_MS);
+    if !is_retired {
+        retire(&node, id, &mut inbox);
+    }
+}
+
+/// Takes nothing more. Whoever came in this very moment comes again, and finds the room opened anew.
+fn retire(node: &Node, id: RoomId, inbox: &mut mpsc::Receiver<Input>) {
+    node.rooms.retire(id, inbox);
+    turn_away(inbox, streamit_wire::code::close::LOST_PLACE, REOPEN_RETRY_MS);
 }
 
 /// Sends away whoever still wants in.
@@ -275,6 +287,7 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
         }
         Effect::SavePlayback(state) => return node.behind.save(id, state),
         Effect::ReportHost(report) => return node.behind.report(report),
+        Effect::ReportLoss(seen) => return node.behind.report_loss(seen),
     };
     answers.push(Box::pin(async move { Answer::Input(Box::new(input.await)) }));
 }

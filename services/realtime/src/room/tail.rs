@@ -36,6 +36,8 @@ struct Entry {
     frame: Bytes,
     /// Who sent it under which client id, if it had one.
     key: Option<(UserId, Box<str>)>,
+    /// When it was stored.
+    created_at: i64,
 }
 
 impl Entry {
@@ -45,6 +47,7 @@ impl Entry {
             seq: message.seq,
             frame: ws::text(&server::chat_message(message)),
             key: user.map(|user| (user, message.client_id.as_str().into())),
+            created_at: message.created_at,
         }
     }
 }
@@ -91,6 +94,22 @@ impl Tail {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The highest seq that was seen, also beyond a gap, and when that message was stored; 0 if that is not known.
+    #[must_use]
+    pub fn last_seen(&self) -> (u64, i64) {
+        let held = self.held.last_key_value().map(|(seq, message)| (*seq, message.created_at));
+        let shown = || (self.head, self.entries.back().map_or(0, |entry| entry.created_at));
+        held.unwrap_or_else(shown)
+    }
+
+    /// Whether another message was shown under the number of this one.
+    #[must_use]
+    pub fn contradicts(&self, message: &v1::ChatMessage) -> bool {
+        let place = message.seq.checked_sub(self.first()).and_then(|i| usize::try_from(i).ok());
+        let shown = place.and_then(|place| self.entries.get(place));
+        shown.is_some_and(|shown| shown.created_at != message.created_at)
     }
 
     fn first(&self) -> u64 {

@@ -3,6 +3,7 @@
 mod chat;
 mod cluster;
 mod joining;
+mod loss;
 mod lost_store;
 mod paused_node;
 mod playback;
@@ -11,6 +12,7 @@ mod world;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use streamit_bus::{

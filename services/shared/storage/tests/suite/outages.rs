@@ -221,7 +221,7 @@ async fn a_call_that_is_given_up_leaves_no_transaction_behind(db: Db, proxy: Pro
             rooms::lock(&mut tx, room.id).await.unwrap();
             rooms::set_source(&mut tx, room.id, None).await.unwrap();
         };
-        after_polls(given_up, change).await;
+        after_polls(given_up, Box::pin(change)).await;
         store.ping().await.unwrap();
         nobody_holds_a_transaction(&mut admin).await;
         let mut tx = store.begin().await.unwrap();

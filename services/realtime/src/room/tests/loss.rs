@@ -1,0 +1,217 @@
+//! A database that lost something, and one that has not.
+
+use super::*;
+
+impl World {
+    /// What the room told the api it has seen, if it did.
+    fn reported(&mut self) -> Option<v1::Seen> {
+        let is_report = |effect: &Effect| matches!(effect, Effect::ReportLoss(_));
+        let told = self.waiting.extract_if(.., |effect| is_report(effect)).last();
+        told.map(|effect| match effect {
+            Effect::ReportLoss(seen) => seen,
+            _ => unreachable!(),
+        })
+    }
+
+    /// The repair loop has read this.
+    fn compare(&mut self, home: v1::RoomVersions) {
+        self.on(Input::Versions(None, Some(home)));
+    }
+
+    fn say(&mut self, connection: u64, text: &str) {
+        let frame = ClientFrame::Chat { text: text.into(), client_id: None };
+        self.on(Input::Frame(ConnectionId(connection), frame));
+    }
+
+    fn answer_append(&mut self, answer: v1::Appended) {
+        let drafts = self.take(
+            |effect| matches!(effect, Effect::Append(_)),
+            |effect| match effect {
+                Effect::Append(drafts) => drafts,
+                _ => unreachable!(),
+            },
+        );
+        self.on(Input::Appended(drafts, Ok(vec![answer])));
+    }
+
+    fn hints(&self, connections: impl Iterator<Item = u64>) -> Vec<u64> {
+        let hint = |connection| {
+            let close = self.outboxes[&connection].take().close.unwrap();
+            assert_eq!(close.code, 4101);
+            let reason: Value = serde_json::from_str(&close.reason).unwrap();
+            reason["retry_in_ms"].as_u64().unwrap()
+        };
+        connections.map(hint).collect()
+    }
+}
+
+/// All that `World::new` and ten messages amount to.
+fn home() -> v1::RoomVersions {
+    v1::RoomVersions {
+        room: Uuid::from_u128(99).as_bytes().to_vec(),
+        facts_version: 5,
+        epoch: 1,
+        chat_head: 10,
+        fence: 1,
+    }
+}
+
+/// A room with one member and ten messages.
+fn world() -> World {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.tell_chat(&(1..=10).collect::<Vec<_>>());
+    world.frames(1);
+    world.on(Input::Flushed(ConnectionId(1)));
+    world
+}
+
+fn stored(seq: u64, at: i64, epoch: u64) -> v1::Appended {
+    let message = v1::ChatMessage { created_at: at, ..message(seq) };
+    v1::Appended { message: Some(message), epoch, ..v1::Appended::default() }
+}
+
+#[test]
+fn a_home_that_has_less_than_was_seen_is_told_what_was() {
+    let mut world = world();
+    for same_or_more in [home(), v1::RoomVersions { fence: 0, ..home() }] {
+        world.compare(same_or_more);
+        assert_eq!(world.reported(), None);
+    }
+    for less in [
+        v1::RoomVersions { facts_version: 4, ..home() },
+        v1::RoomVersions { chat_head: 9, ..home() },
+        v1::RoomVersions { epoch: 0, facts_version: 90, chat_head: 90, ..home() },
+    ] {
+        world.compare(less);
+        let seen = world.reported().unwrap();
+        assert_eq!((seen.epoch, seen.facts_version, seen.chat_head, seen.fence), (1, 5, 10, 1));
+    }
+    // What is held beyond a gap was seen, too.
+    world.tell_chat(&[14]);
+    world.compare(v1::RoomVersions { chat_head: 13, ..home() });
+    assert_eq!(world.reported().unwrap().chat_head, 14);
+    assert_eq!(world.closed(1), None, "until the api says so, it may have been an answer that was late");
+}
+
+#[test]
+fn a_fence_that_only_live_state_knows_is_a_loss() {
+    let mut world = world();
+    world.command(1, play(1.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Fenced(7))));
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadFacts(_))));
+    world.on(Input::Facts(Ok(Some(v1::Facts::of(&facts(5), 5)))));
+    assert_eq!(world.reported().unwrap().fence, 7);
+}
+
+#[test]
+fn a_message_that_got_a_number_that_was_shown_is_shown_to_nobody_before_the_new_epoch() {
+    let mut world = world();
+    world.say(1, "hello");
+    world.answer_append(stored(4, 77, 1));
+    assert_eq!(world.reported().unwrap().chat_head, 10);
+    assert!(world.frames(1).is_empty());
+    // Nor one that is stored in a new epoch, of which nobody has told yet.
+    world.say(1, "hello again");
+    world.answer_append(stored(11, 78, 2));
+    assert!(world.frames(1).is_empty());
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadFacts(_))));
+}
+
+#[test]
+fn news_of_another_message_under_a_number_that_was_shown_is_a_loss() {
+    let mut world = world();
+    world.tell_chat(&[8]);
+    assert_eq!(world.reported(), None, "told twice");
+    let other = v1::ChatMessage { created_at: 99, ..message(8) };
+    let chat = v1::Chat { epoch: 1, messages: vec![other] };
+    let event = v1::Event { kind: Some(v1::event::Kind::Chat(chat)), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    let seen = world.reported().unwrap();
+    assert_eq!((seen.chat_head, seen.chat_at), (10, 0));
+}
+
+#[test]
+fn in_a_new_epoch_everybody_is_put_out_in_turn_and_nobody_is_told_as_gone() {
+    let mut world = World::new();
+    for n in 1..=50 {
+        world.join(n, u128::from(n));
+    }
+    let newer = Facts { epoch: 2, fence: 2, ..facts(9) };
+    world.tell_facts(8, &newer);
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadFacts(5))), "what lies between is asked for");
+    world.on(Input::Facts(Ok(Some(v1::Facts::of(&newer, 5)))));
+    let hints = world.hints(1..=50);
+    assert!(hints.is_sorted() && hints[0] < hints[49], "{hints:?}");
+    let all = hints.iter().collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(all.len(), 50, "each at its own moment");
+    assert!(world.room.is_over() && !world.room.is_idle());
+
+    // Their places are kept until they can be back, and the room that is opened anew has its own.
+    world.pass(hints[49] + GRACE_MS - 1);
+    assert!(!world.waiting.iter().any(|effect| {
+        matches!(effect, Effect::Leave(keys, _) if keys.iter().any(|key| key.connection == ConnectionId(50)))
+    }));
+    let stray = world.roster.clone();
+    world.on(Input::Roster(0, Ok(stray)));
+    world.on(Input::Notice(Notice::Lost));
+    assert!(!world.wants(|effect| matches!(effect, Effect::ReadRoster(_) | Effect::Reenter(..))));
+    while world.wants(|effect| matches!(effect, Effect::Leave(..))) {
+        world.answer_leave();
+        world.pass(1_000);
+    }
+    assert!(world.room.is_idle());
+    let late = world.joiner(200, 7, 9);
+    world.on(Input::Join(late));
+    assert_eq!(world.closed(200), Some(4101));
+}
+
+#[test]
+fn the_film_that_live_state_still_has_is_saved_again() {
+    let mut world = world();
+    world.command(1, play(30.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    world.waiting.clear();
+    world.tell_facts(5, &Facts { epoch: 2, ..facts(6) });
+    assert!(world.wants(|effect| matches!(effect, Effect::SavePlayback(state) if *state == next)));
+}
+
+#[test]
+fn a_room_that_the_home_does_not_know_is_none() {
+    let mut world = world();
+    let waiting = world.joiner(2, 2, 8);
+    world.on(Input::Join(waiting));
+    world.compare(v1::RoomVersions::default());
+    world.on(Input::Facts(Ok(None)));
+    assert_eq!(world.closed(1), Some(4002));
+    assert_eq!(world.closed(2), Some(4101), "comes back, and is refused at the door");
+    // Somebody had asked again meanwhile: the answer is the same, and that is the end of it.
+    world.on(Input::Facts(Ok(None)));
+    world.pass(60_000);
+    world.answer_leave();
+    assert!(world.room.is_idle());
+}
+
+#[test]
+fn a_gap_that_is_kept_no_more_ends_in_an_honest_resume() {
+    let mut world = world();
+    world.tell_chat(&[20]);
+    world.pass(GAP_MS);
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadHistory(10, 20))));
+    let messages = (15..20).map(message).collect();
+    let reply = v1::HistoryReply { messages, head: 20, kept_from: 15, epoch: 1 };
+    world.on(Input::History(10, 20, Ok(reply)));
+    assert_eq!(world.closed(1), Some(4101));
+    assert!(world.frames(1).is_empty() && world.room.is_over());
+}
+
+#[test]
+fn a_history_that_ends_before_what_was_shown_is_a_loss() {
+    let mut world = world();
+    world.on(Input::Notice(Notice::Lost));
+    let reply = v1::HistoryReply { head: 6, kept_from: 1, epoch: 1, ..v1::HistoryReply::default() };
+    world.on(Input::History(10, 0, Ok(reply)));
+    assert_eq!(world.reported().unwrap().chat_head, 10);
+}
