@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load
+.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos guarantees
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ ci: ## everything that CI runs: format, lint, licences, documentation, tests
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
 	.ci/deps up
+
+chaos: ## mixed faults by many seeds: SEEDS=20 FROM=1 JOBS=1, again to go on, SEED=7 to see one again
+	.ci/deps run -- cargo test -q -p streamit-e2e --test chaos -- --ignored --nocapture
+
+guarantees: ## measure what is promised under faults, each as long as it is promised for; a line of figures for each
+	STREAMIT_LONG_FAULTS=1 .ci/deps run -- cargo test -q -p streamit-e2e --test guarantees -- --include-ignored --nocapture
 
 load: ## measure memory per connection and fan-out latency of an optimised build
 	.ci/load

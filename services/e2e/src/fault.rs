@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod chaos;
 mod cluster;
 mod draw;
 mod line;
@@ -29,9 +30,11 @@ mod postgres;
 mod proxy;
 mod record;
 mod redis;
+mod script;
 mod verdict;
 mod viewer;
 
+pub use chaos::Outcome;
 pub use cluster::Cluster;
 pub use draw::Draw;
 pub use party::{Party, Talk};
@@ -39,5 +42,6 @@ pub use postgres::{Postgres, Snapshot};
 pub use proxy::{Lane, Link, Proxy, Way, Weather};
 pub use record::{Break, Record};
 pub use redis::redis_says;
+pub use script::{Act, Fault, Place, Script, What};
 pub use verdict::{Verdict, percentile};
 pub use viewer::Viewer;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::record::{REIGN, message};
 use super::{Cluster, Draw, Record, Verdict, Viewer};
@@ -115,6 +115,14 @@ impl<'a> Party<'a> {
         talk::talk(self.viewers.clone(), per_second)
     }
 
+    /// The same, of some of them.
+    #[must_use]
+    pub fn talk_of(&self, who: impl Fn(usize) -> bool, per_second: f64) -> Talk {
+        let viewers =
+            self.viewers.iter().enumerate().filter(|(i, _)| who(*i)).map(|(_, viewer)| viewer.clone());
+        talk::talk(viewers.collect(), per_second)
+    }
+
     /// Has the host play, pause and seek, so many times a second.
     #[must_use]
     pub fn direct(&mut self, per_second: f64) -> Talk {
@@ -136,22 +144,24 @@ impl<'a> Party<'a> {
     /// Makes somebody else host, and asks again until it is known to be done.
     ///
     /// # Errors
-    /// When that is refused, or not known in time.
+    /// When that is refused, or not known in time. It may have happened all the same, and then the former host is
+    /// refused from now on.
     pub async fn transfer(&self, to: usize) -> Result<(), String> {
+        /// How long a call may take: the line may be dead.
+        const CALL: Duration = Duration::from_secs(4);
         let (host, next) = (self.host().person.clone(), self.viewers[to].person.id());
         let start = Instant::now();
-        loop {
-            let why = match host.http().transfer(self.room.id, next).await {
-                Ok(()) => break,
-                Err(streamit_client::Error::Api(error)) if error.status < 500 => {
-                    // An earlier try was served, and its answer was lost.
-                    if error.status == 403 && start.elapsed() > Duration::ZERO && self.is_host(to).await {
-                        break;
-                    }
-                    return Err(error.to_string());
-                }
-                Err(error) => error.to_string(),
+        for api in 0.. {
+            let asked = timeout(CALL, host.http_at(api).transfer(self.room.id, next)).await;
+            let why = match asked {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
             };
+            // An earlier try may have been served, and its answer was lost.
+            if timeout(CALL, self.is_host(api, to)).await.unwrap_or_default() {
+                break;
+            }
             if start.elapsed() > PATIENCE {
                 return Err(why);
             }
@@ -161,9 +171,13 @@ impl<'a> Party<'a> {
         Ok(())
     }
 
-    async fn is_host(&self, viewer: usize) -> bool {
+    async fn is_host(&self, api: usize, viewer: usize) -> bool {
         let person = &self.viewers[viewer].person;
-        person.http().detail(&self.room.code).await.is_ok_and(|detail| detail.host_id == Some(person.id()))
+        person
+            .http_at(api)
+            .detail(&self.room.code)
+            .await
+            .is_ok_and(|detail| detail.host_id == Some(person.id()))
     }
 
     /// Who wants to be there.

@@ -51,7 +51,7 @@ pub struct Record {
 /// A time without a connection.
 #[derive(Clone, Debug)]
 pub struct Break {
-    /// When the end was noticed.
+    /// When it ended: if it fell silent, when it was last heard.
     pub lost: Instant,
     /// How it ended.
     pub reason: CloseReason,
@@ -130,10 +130,10 @@ impl Record {
     }
 
     /// The connection ended, or a try to make one did.
-    pub(super) fn lost(&mut self, reason: CloseReason) {
+    pub(super) fn lost(&mut self, reason: CloseReason, since: Instant) {
         if std::mem::take(&mut self.is_in) {
             self.sees(Seen::Ended(Some(reason.code).filter(|code| *code != CloseReason::BROKEN)));
-            self.breaks.push(Break { lost: Instant::now(), reason, back: None, refusals: Vec::new() });
+            self.breaks.push(Break { lost: since, reason, back: None, refusals: Vec::new() });
         } else if let Some(open) = self.breaks.last_mut() {
             open.refusals.push(reason.code);
         }

@@ -11,7 +11,9 @@ use super::Record;
 use crate::check::{Run, Seen, Violation, check};
 
 /// How much of what a witness saw explains a violation.
-const CONTEXT: usize = 30;
+const CONTEXT: usize = 25;
+/// Of how many witnesses that is told.
+const WITNESSES: usize = 3;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -63,9 +65,8 @@ impl Verdict {
         let mut text = self.last_words.clone();
         let broken = self.violations.iter().map(ToString::to_string).chain(self.complaints.iter().cloned());
         let broken: Vec<String> = broken.collect();
-        for record in
-            self.records.iter().filter(|record| broken.iter().any(|broken| mentions(broken, record)))
-        {
+        let is_concerned = |record: &&Record| broken.iter().any(|broken| mentions(broken, record));
+        for record in self.records.iter().filter(is_concerned).take(WITNESSES) {
             let _ = writeln!(text, "---- what {} saw last, in seconds", record.name);
             for (at, seen) in record.seen.iter().rev().take(CONTEXT).rev() {
                 let at = at.map_or(0.0, |at| (at - self.started).as_secs_f64());

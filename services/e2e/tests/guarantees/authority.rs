@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use streamit_client::{Error, Options};
 use streamit_e2e::fault::{Cluster, Party, percentile};
+use streamit_e2e::until;
 use tokio::time::{Instant, sleep};
 
 use crate::{assert_within, lasting, ms, plan, tell};
@@ -48,7 +49,10 @@ async fn while_all_apis_are_away_the_film_goes_on_and_nobody_is_put_out() {
     cluster.is_ready().await;
     talk.stop().await;
     film.stop().await;
-    let seat = party.room.sit(0, &late, Options::default()).await;
+    let ready = Instant::now();
+    let seat =
+        until("a join", async || party.room.try_sit(0, &late, Options::default()).await.ok()).await.unwrap();
+    let joined = ready.elapsed();
     party.others.insert("Late".to_owned());
 
     let verdict = party.settle().await;
@@ -58,13 +62,14 @@ async fn while_all_apis_are_away_the_film_goes_on_and_nobody_is_put_out() {
     tell(
         &format!("all apis away {} s", away.as_secs()),
         format!(
-            "{} disconnects, commands p99 {} before and {} meanwhile, chat refused within {}, joins within {}, {} \
-             messages, {} promises broken",
+            "{} disconnects, commands p99 {} before and {} meanwhile, chat refused within {}, joins within {}, \
+             a join works {} after the return, {} messages, {} promises broken",
             verdict.breaks_after(gone).len(),
             ms(before_p99),
             ms(p99),
             ms(chat),
             ms(joins),
+            ms(joined),
             verdict.messages(),
             verdict.violations.len(),
         ),
@@ -75,6 +80,7 @@ async fn while_all_apis_are_away_the_film_goes_on_and_nobody_is_put_out() {
     assert_within("commands as before", p99, before_p99.max(Duration::from_millis(50)) * 2);
     assert_within("chat is refused", chat, Duration::from_secs(1));
     assert_within("joins are refused", joins, Duration::from_secs(1));
+    assert_within("a join works again", joined, Duration::from_secs(5));
     drop((seat, loud));
 }
 

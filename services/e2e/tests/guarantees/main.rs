@@ -34,7 +34,10 @@ fn plan() -> Plan {
 }
 
 /// Tells what was measured.
-#[expect(clippy::print_stdout, reason = "the figures are what the run is for; the runner hides them unless asked")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures are what the run is for; the runner hides them unless asked"
+)]
 fn tell(what: &str, figures: impl Display) {
     println!("guarantee: {what}: {figures}");
 }

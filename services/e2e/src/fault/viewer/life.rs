@@ -50,7 +50,8 @@ struct Word {
 enum End {
     Left,
     Blinked,
-    Lost(CloseReason),
+    /// How, and since when.
+    Lost(CloseReason, Instant),
     Over,
 }
 
@@ -90,12 +91,12 @@ impl Life {
         loop {
             let end = match self.comes_in().await {
                 Ok(line) => self.stays(line).await,
-                Err(reason) => End::Lost(reason),
+                Err(reason) => End::Lost(reason, Instant::now()),
             };
             match end {
                 End::Over => return,
                 End::Left => {
-                    self.record().lost(closed(1000));
+                    self.record().lost(closed(1000), Instant::now());
                     self.record().breaks.pop(); // it wanted to
                     if !self.is_called_back().await {
                         return;
@@ -103,10 +104,10 @@ impl Life {
                 }
                 End::Blinked => {
                     let blinked = closed(CloseReason::BROKEN);
-                    self.record().lost(blinked);
+                    self.record().lost(blinked, Instant::now());
                 }
-                End::Lost(reason) => {
-                    self.record().lost(reason.clone());
+                End::Lost(reason, since) => {
+                    self.record().lost(reason.clone(), since);
                     let Some(pause) = self.pause(&reason) else {
                         self.record().stopped = Some(reason);
                         return;
@@ -188,8 +189,8 @@ impl Life {
                             }
                         }
                     }
-                    Err(Error::Closed(reason)) => return End::Lost(reason),
-                    Err(_) => return End::Lost(closed(CloseReason::BROKEN)),
+                    Err(Error::Closed(reason)) => return End::Lost(reason, Instant::now()),
+                    Err(_) => return End::Lost(closed(CloseReason::BROKEN), Instant::now()),
                 },
                 order = self.orders.recv() => {
                     let sent = match order {
@@ -208,7 +209,7 @@ impl Life {
                         None => return End::Over,
                     };
                     if !sent {
-                        return End::Lost(closed(CloseReason::BROKEN));
+                        return End::Lost(closed(CloseReason::BROKEN), heard);
                     }
                 }
                 _ = tick.tick() => {
@@ -218,7 +219,7 @@ impl Life {
                         sent &= arrives(sender.ping(1.0)).await;
                     }
                     if heard.elapsed() > SILENCE || !sent {
-                        return End::Lost(closed(CloseReason::BROKEN));
+                        return End::Lost(closed(CloseReason::BROKEN), heard);
                     }
                 }
             }
