@@ -179,7 +179,7 @@ impl Room {
         }
         self.members.spare(now.up);
         self.must_confirm_facts = true;
-        
+        self.must_confirm_playback = true;
         // Under the new life before the entries of the old one go: so nobody is missed, and nobody counts twice.
         self.reenter(now);
         self.ask_for_everything();

@@ -75,22 +75,67 @@ fn a_newcomer_may_be_the_one_who_finds_the_roster_gone() {
 
 #[test]
 fn who_left_while_the_store_was_away_is_missed_once_when_it_is_back() {
-    let (mut cluster, connections) = party();
-    cluster.lose_store();
-    cluster.leave(1, connections[3], Gone::Grace);
-    cluster.leave(2, connections[4], Gone::Now);
-    cluster.leave(2, connections[5], Gone::Now); // nobody is left there, and the film goes on
-    cluster.pass(60_000);
-    assert!(cluster.told_to_all().is_empty());
-    cluster.empty_store();
-    all_notice(&mut cluster);
-    let film = cluster.stored().unwrap();
-    assert!(film.is_playing);
-    assert!(cluster.told_to_all().is_empty());
-    cluster.pass(3_000);
-    assert_eq!(cluster.told_to_all(), ["USER_LEFT u4", "USER_LEFT u5", "USER_LEFT u6"].repeat(3));
-    cluster.all_know(&[1, 2, 3]);
-    assert_eq!(cluster.stored(), Some(film));
+    // Also when the first to notice is a node on which nobody is left: that the roster is empty means nothing then.
+    for first in 0..3 {
+        let (mut cluster, connections) = party();
+        let film = cluster.stored();
+        cluster.lose_store();
+        cluster.leave(1, connections[3], Gone::Grace);
+        cluster.leave(2, connections[4], Gone::Now);
+        cluster.leave(2, connections[5], Gone::Now);
+        cluster.pass(59_900); // shortly before they try again to have them removed
+        assert!(cluster.told_to_all().is_empty());
+        cluster.empty_store();
+        for n in 0..3 {
+            cluster.notices((first + n) % 3);
+            cluster.pass(1_000 / 3);
+        }
+        assert_eq!(cluster.stored(), film);
+        assert!(cluster.told_to_all().is_empty());
+        cluster.pass(3_000);
+        assert_eq!(cluster.told_to_all(), ["USER_LEFT u4", "USER_LEFT u5", "USER_LEFT u6"].repeat(3));
+        cluster.all_know(&[1, 2, 3]);
+        assert_eq!(cluster.stored(), film);
+    }
+}
+
+#[test]
+fn who_goes_while_the_roster_is_read_that_counts_is_missed_too() {
+    let mut world = World::new();
+    for n in 1..=3 {
+        world.join(n, n.into());
+    }
+    let lost = world.roster.version;
+    world.on(Input::Roster(lost, Ok(Roster::default())));
+    world.roster = Roster { version: lost + 100, ..Roster::default() };
+    let entries = world.take(
+        |effect| matches!(effect, Effect::Reenter(..)),
+        |effect| match effect {
+            Effect::Reenter(entries, _) => entries,
+            _ => unreachable!(),
+        },
+    );
+    let answer = world.enter(&entries);
+    world.on(Input::Reentered(Ok(answer)));
+    world.frames(1);
+    world.pass(RECOVERY_MS);
+    assert!(world.wants(|effect| matches!(effect, Effect::ReadRoster(_))));
+    let read = world.roster.clone();
+    // Somebody who is on another node goes: heard, but not told before it is certain.
+    let key = *world.roster.entries.keys().nth(2).unwrap();
+    world.room.members.remove(key.connection);
+    let change = world.leave(&[key]);
+    world.on(Input::Notice(Notice::Roster(Arc::new(change))));
+    world.waiting.clear();
+    world.on(Input::Roster(read.version, Ok(read)));
+    assert!(world.types(1).is_empty());
+    assert!(
+        world.wants(|effect| matches!(effect, Effect::ReadRoster(_))),
+        "what was read is older than that"
+    );
+    let roster = world.roster.clone();
+    world.on(Input::Roster(roster.version, Ok(roster)));
+    assert_eq!(world.types(1), ["USER_LEFT"]);
 }
 
 #[test]

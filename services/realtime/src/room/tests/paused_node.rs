@@ -93,6 +93,27 @@ fn a_command_that_waited_is_computed_from_the_film_of_now() {
 }
 
 #[test]
+fn no_command_goes_out_before_facts_and_film_were_read_again() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let sets = |world: &World| world.wants(|effect| matches!(effect, Effect::SetPlayback(..)));
+    for film_comes_first in [true, false] {
+        world.on(Input::Reborn(Incarnation(Uuid::from_u128(2))));
+        world.command(1, play(1.0));
+        let facts = Input::Facts(Ok(Some(v1::Facts::of(&facts(5), 5))));
+        let film = Input::PlaybackRead(Ok(None));
+        let (first, second) = if film_comes_first { (film, facts) } else { (facts, film) };
+        assert!(!sets(&world));
+        world.on(first);
+        assert!(!sets(&world));
+        world.on(second);
+        assert!(sets(&world));
+        let (_, next) = world.set();
+        world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    }
+}
+
+#[test]
 fn without_the_api_what_waited_is_refused_and_tried_again_later() {
     let (mut cluster, connections) = party();
     cluster.stop(0);

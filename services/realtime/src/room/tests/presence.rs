@@ -187,3 +187,36 @@ fn a_room_that_falls_back_to_few_tells_the_whole_list() {
     assert_eq!(list.map(|list| &list["online"]), Some(&2.into()), "{frames:?}");
     assert!(!world.outboxes[&1].is_closing());
 }
+
+#[test]
+fn a_roster_that_was_read_before_somebody_came_in_says_nothing_about_him() {
+    let mut world = World::new();
+    world.join(1, 1);
+    let version = world.roster.version;
+    world.on(Input::Versions(Some(LiveVersions { roster: version + 1, playback: None }), None));
+    let read = world.roster.clone();
+    world.join(2, 1); // a second tab, which moves no version
+    world.on(Input::Roster(version, Ok(read)));
+    assert!(!world.wants(|effect| matches!(effect, Effect::Reenter(..))));
+    assert!(world.room.recovery.is_none());
+}
+
+#[test]
+fn who_goes_while_all_are_entered_again_is_removed_afterwards() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.on(Input::Roster(world.roster.version, Ok(Roster::default())));
+    world.on(Input::Gone(ConnectionId(2), Gone::Now));
+    assert!(!world.wants(|effect| matches!(effect, Effect::Leave(..))), "it might be carried out first");
+    let entries = world.take(
+        |effect| matches!(effect, Effect::Reenter(..)),
+        |effect| match effect {
+            Effect::Reenter(entries, _) => entries,
+            _ => unreachable!(),
+        },
+    );
+    let answer = world.enter(&entries);
+    world.on(Input::Reentered(Ok(answer)));
+    assert!(world.wants(|effect| matches!(effect, Effect::Leave(keys, _) if keys.len() == 1)));
+}
