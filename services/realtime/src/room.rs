@@ -237,7 +237,7 @@ impl Room {
         }
         match input {
             Input::Join(joiner) => self.on_join(joiner),
-            Input::Entered(joiners, result) => self.on_entered(joiners, result, now),
+            Input::Entered(joiners, result, film) => self.on_entered(joiners, result, film, now),
             Input::Flushed(connection) => self.on_flushed(connection, now),
             Input::Frame(connection, frame) => self.on_frame(connection, frame, now),
             Input::Gone(connection, how) => self.on_gone(connection, how, now),

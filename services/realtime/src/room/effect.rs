@@ -108,8 +108,9 @@ pub enum Input {
     /// Room time has jumped ahead by so much.
     Jumped(Duration),
 
-    /// Answer to [`Effect::Enter`].
-    Entered(Vec<Joiner>, Result<(RosterChange, Roster), BusError>),
+    /// Answer to [`Effect::Enter`], with the film as the store has it now, if it could tell: who comes from another node
+    /// must not see it go back.
+    Entered(Vec<Joiner>, Result<(RosterChange, Roster), BusError>, Option<Playback>),
     /// Answer to [`Effect::Reenter`].
     Reentered(Result<(RosterChange, Roster), BusError>),
     /// Answer to [`Effect::Leave`].

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use streamit_bus::{Entry, Error, Present, Roster, RosterChange};
 use streamit_domain::room::{Life, Role, Standing};
-use streamit_domain::{ConnectionId, UserId};
+use streamit_domain::{ConnectionId, Playback, UserId};
 use streamit_wire::Code;
 use streamit_wire::code::close;
 use streamit_wire::frame::server;
@@ -118,9 +118,13 @@ impl Room {
         &mut self,
         joiners: Vec<Joiner>,
         result: Result<(RosterChange, Roster), Error>,
+        film: Option<Playback>,
         now: Now,
     ) {
         self.is_entering = false;
+        if let Some(film) = film {
+            self.show_playback(film);
+        }
         let roster = match result {
             Ok((change, roster)) => {
                 self.is_roster_overtaken |= self.is_reading_roster;

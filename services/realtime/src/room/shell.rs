@@ -243,8 +243,9 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
     let node = node.clone();
     let input: Pin<Box<dyn Future<Output = Input> + Send>> = match effect {
         Effect::Enter(joiners, entries, seen) => Box::pin(async move {
-            let result = node.bus.enter(id, &entries, seen).await;
-            Input::Entered(joiners, result)
+            // The film, too: news of it may not have come here yet, while a joiner has seen it on another node.
+            let (result, film) = tokio::join!(node.bus.enter(id, &entries, seen), node.bus.playback(id));
+            Input::Entered(joiners, result, film.ok().flatten())
         }),
         Effect::Reenter(entries, seen) => {
             Box::pin(async move { Input::Reentered(node.bus.enter(id, &entries, seen).await) })

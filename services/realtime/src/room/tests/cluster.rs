@@ -300,7 +300,7 @@ fn perform(
     let input = match effect {
         Effect::Enter(joiners, entries, seen) => {
             let entered = store.ok_or_else(away).and_then(|store| now(store.enter(id(), &entries, seen)));
-            Input::Entered(joiners, entered)
+            Input::Entered(joiners, entered, None)
         }
         Effect::Reenter(entries, seen) => {
             Input::Reentered(store.ok_or_else(away).and_then(|store| now(store.enter(id(), &entries, seen))))

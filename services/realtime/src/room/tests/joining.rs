@@ -83,11 +83,30 @@ fn while_the_store_is_away_people_still_come_in() {
             _ => unreachable!(),
         },
     );
-    world.on(Input::Entered(joiners, Err(Error::Away(None))));
+    world.on(Input::Entered(joiners, Err(Error::Away(None)), None));
     assert_eq!(world.frames(2).len(), 3);
     assert_eq!(world.types(1), ["USER_JOINED"]);
     world.on(Input::Versions(Some(streamit_bus::LiveVersions::default()), None));
     assert!(world.wants(|effect| matches!(effect, Effect::Reenter(entries, _) if entries.len() == 2)));
+}
+
+#[test]
+fn who_comes_in_sees_the_film_as_the_store_has_it() {
+    let mut world = World::new();
+    let joiner = world.joiner(1, 1, 5);
+    world.on(Input::Join(joiner));
+    let (joiners, entries) = world.take(
+        |effect| matches!(effect, Effect::Enter(..)),
+        |effect| match effect {
+            Effect::Enter(joiners, entries, _) => (joiners, entries),
+            _ => unreachable!(),
+        },
+    );
+    // News of it has not come yet; but he may have seen it on the node that he comes from.
+    let film = Playback::start(1, Timestamp(START + 5));
+    let entered = world.enter(&entries);
+    world.on(Input::Entered(joiners, Ok(entered), Some(film)));
+    assert_eq!(world.frames(1)[2]["version"], film.version.number);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl World {
             },
         );
         let answer = self.enter(&entries);
-        self.on(Input::Entered(joiners, Ok(answer)));
+        self.on(Input::Entered(joiners, Ok(answer), None));
     }
 
     pub(super) fn answer_leave(&mut self) {
