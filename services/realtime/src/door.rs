@@ -3,7 +3,7 @@
 //! A join costs some thousand times what a delivery does: a signature, a call to the api, a place in a roster, lists and
 //! history. So only some are under way at a time, some more wait in a line, and whoever finds the line full is told when
 //! to come back, before anything is spent on him. Those moments lie one after the other: the more were turned away, the
-//! later the next is asked to come, so that a crowd comes back as a stream.
+//! later the next is asked to come, and a crowd comes back as a stream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +13,14 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// How many come in at the same time: enough for whole batches towards the api and the rooms.
-const AT_ONCE: usize = 256;
+/// How many come in at the same time at first, ...
+const AT_ONCE: usize = 32;
+/// ... at least, ...
+const FEWEST: usize = 8;
+/// ... and at most: a whole batch towards the api.
+const MOST: usize = 256;
+/// An admission that takes longer says that the api has enough to do.
+const LATE: Duration = Duration::from_millis(100);
 /// How many wait for that.
 const LINE: usize = 2_048;
 /// How long anybody waits in the line.
@@ -32,6 +38,8 @@ const CHANCE_MS: u64 = 500;
 #[derive(Debug)]
 pub struct Door {
     inside: Arc<Semaphore>,
+    /// How many may be inside now, and how many quick admissions there were since it last grew.
+    allowed: Mutex<(usize, usize)>,
     line: AtomicUsize,
     /// When, in uptime, the last who was turned away is to come back.
     asked_back: Mutex<u64>,
@@ -41,6 +49,7 @@ impl Default for Door {
     fn default() -> Self {
         Self {
             inside: Arc::new(Semaphore::new(AT_ONCE)),
+            allowed: Mutex::new((AT_ONCE, 0)),
             line: AtomicUsize::new(0),
             asked_back: Mutex::new(0),
         }
@@ -50,7 +59,23 @@ impl Default for Door {
 /// Held while somebody comes in.
 #[derive(Debug)]
 pub struct Pass {
-    _turn: OwnedSemaphorePermit,
+    turn: Option<OwnedSemaphorePermit>,
+    /// Nobody gets this turn after him.
+    is_last: bool,
+}
+
+impl Pass {
+    fn new(turn: OwnedSemaphorePermit) -> Self {
+        Self { turn: Some(turn), is_last: false }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take().filter(|_| self.is_last) {
+            turn.forget();
+        }
+    }
 }
 
 /// One place in the line.
@@ -70,16 +95,37 @@ impl Door {
     /// uptime in milliseconds, `chance` any random number.
     pub async fn enter(&self, up: u64, chance: u64) -> Result<Pass, u64> {
         if let Ok(turn) = self.inside.clone().try_acquire_owned() {
-            return Ok(Pass { _turn: turn });
+            return Ok(Pass::new(turn));
         }
         let ahead = self.line.fetch_add(1, Ordering::Relaxed);
         let _place = Place(&self.line); // given back also by who goes away while he waits
         if ahead < LINE
             && let Ok(Ok(turn)) = timeout(PATIENCE, self.inside.clone().acquire_owned()).await
         {
-            return Ok(Pass { _turn: turn });
+            return Ok(Pass::new(turn));
         }
         Err(self.come_back(up, chance))
+    }
+
+    /// Takes in how long the api took to admit somebody. A late one takes a turn away; a round of quick ones gives one,
+    /// if anybody waits for it.
+    pub fn learn(&self, pass: &mut Pass, took: Duration) {
+        let mut allowed = self.allowed.lock();
+        let (inside, quick) = &mut *allowed;
+        if took > LATE {
+            *quick = 0;
+            if *inside > FEWEST && !pass.is_last {
+                *inside -= 1;
+                pass.is_last = true;
+            }
+        } else if self.line.load(Ordering::Relaxed) > 0 && *inside < MOST {
+            *quick += 1;
+            if *quick >= *inside / 4 {
+                *quick = 0;
+                *inside += 1;
+                self.inside.add_permits(1);
+            }
+        }
     }
 
     /// In how many milliseconds one more who is turned away should come back.
@@ -122,6 +168,29 @@ mod tests {
         assert!(last.await.is_err(), "a line that does not move is not waited in for ever");
         drop(line);
         assert_eq!(door.line.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_late_api_lets_fewer_in_and_a_quick_one_more() {
+        let door = Door::default();
+        let inside = |door: &Door| door.allowed.lock().0;
+        for _ in 0..1_000 {
+            let mut pass = door.enter(0, 0).await.unwrap();
+            door.learn(&mut pass, LATE * 2);
+        }
+        assert_eq!((inside(&door), door.inside.available_permits()), (FEWEST, FEWEST));
+
+        let quickly = async |door: &Door| {
+            for _ in 0..10_000 {
+                let mut pass = door.enter(0, 0).await.unwrap();
+                door.learn(&mut pass, LATE / 2);
+            }
+        };
+        quickly(&door).await;
+        assert_eq!(inside(&door), FEWEST, "nobody waits, so nothing is known");
+        door.line.store(1, Ordering::Relaxed);
+        quickly(&door).await;
+        assert_eq!((inside(&door), door.inside.available_permits()), (MOST, MOST));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use streamit_bus::SharedRooms;
 use streamit_bus::memory::MemoryQuota;
 use streamit_domain::{ConnectionId, Incarnation, RoomId, Timestamp};
 use streamit_telemetry::{Health, SharedClock, SharedEntropy};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,9 @@ use connections::Connections;
 use pause::Pauses;
 use registry::Registry;
 use streamit_wire::Code;
+
+/// How many rooms are read at a time: whoever is in one already needs the api, too.
+const OPENINGS: usize = 8;
 
 /// What a node is made of.
 #[derive(Debug)]
@@ -64,6 +67,8 @@ pub struct Node {
     pub rooms: Registry,
     /// Where those who come wait for their turn.
     pub door: Door,
+    /// Turns at reading a room that is opened.
+    pub openings: Semaphore,
     /// Open connections, by user and by address.
     pub connections: Arc<Connections>,
     /// Whether this process was stopped for a while.
@@ -104,6 +109,7 @@ impl Node {
             keys: Keys::default(),
             rooms: Registry::default(),
             door: Door::default(),
+            openings: Semaphore::new(OPENINGS),
             connections: Arc::default(),
             pauses: Pauses::default(),
             behind: Behind::new(parts.api.clone()),

@@ -22,6 +22,7 @@ use streamit_edge::{Peer, Seat, is_allowed};
 use streamit_wire::code::close;
 use streamit_wire::{Code, v1};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::app::{App, problem};
 use crate::door::Pass;
@@ -164,9 +165,9 @@ async fn let_in(
     if seat.is_some_and(Seat::is_crowded) {
         return Err(come_back(node.door.come_back(up, chance)));
     }
-    let pass = node.door.enter(up, chance).await.map_err(come_back)?;
+    let mut pass = node.door.enter(up, chance).await.map_err(come_back)?;
     outbox.heard(node.now().up);
-    let entered = tokio::time::timeout(ADMISSION, enter(node, ask, connection, outbox)).await;
+    let entered = tokio::time::timeout(ADMISSION, enter(node, ask, connection, outbox, &mut pass)).await;
     let (place, user) = entered.unwrap_or_else(|_| Err(no_capacity(node)))?;
     Ok(Admitted { place, pass, _user: user })
 }
@@ -176,6 +177,7 @@ async fn enter(
     ask: Ask,
     connection: ConnectionId,
     outbox: &Arc<Outbox>,
+    pass: &mut Pass,
 ) -> Result<(Place, OfUser), Close> {
     if node.closing.is_cancelled() {
         return Err(Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS)));
@@ -197,7 +199,10 @@ async fn enter(
     let code = ask.code.parse::<RoomCode>().map(|code| code.to_string()).unwrap_or_default();
     let admission =
         v1::Admission { code, user: claims.sub.as_bytes().to_vec(), session: claims.sid.as_bytes().to_vec() };
-    let admitted = node.api.admit(admission).await.map_err(|Away| no_capacity(node))?;
+    let asked = Instant::now();
+    let admitted = node.api.admit(admission).await;
+    node.door.learn(pass, asked.elapsed());
+    let admitted = admitted.map_err(|Away| no_capacity(node))?;
     if !admitted.error.is_empty() {
         return Err(match Code::from_word(&admitted.error) {
             Some(Code::TryAgain) | None => no_capacity(node),

@@ -27,7 +27,7 @@ const LIFE: Duration = Duration::from_millis(600);
 const TRY: Duration = Duration::from_millis(1_500);
 /// How long all tries together may take.
 const TOTAL: Duration = Duration::from_millis(4_500);
-/// For how long a replica that took too long is asked last, in milliseconds.
+/// For how long a replica that took too long, or could not, is asked last, in milliseconds.
 const SLOW_MS: u64 = 3_000;
 
 struct Replica {
@@ -39,6 +39,16 @@ struct Replica {
     /// When it answered anything last, and until when it is asked last, in milliseconds since `start`.
     heard: AtomicU64,
     slow_until: AtomicU64,
+}
+
+/// Why a try brought no answer.
+enum Failed {
+    /// Every replica would say the same.
+    ForGood,
+    /// This replica is down, can't now, or takes too long.
+    Here,
+    /// It was not reached.
+    OnTheWay,
 }
 
 /// All replicas.
@@ -99,22 +109,21 @@ impl Replicas {
     where
         F: Future<Output = Result<tonic::Response<A>, Status>>,
     {
-        let order = self.order(first);
-        // A second round: a replica that was just restarted refuses the first try on its old connection.
-        for i in order.iter().chain(&order) {
-            let replica = &self.all[*i];
-            if !*replica.is_up.borrow() {
-                continue;
-            }
-            let status = match self.ask(replica, call(replica.client.clone())).await {
+        // Those that can't be reached are asked a second time: one that was just restarted refuses the first try on its
+        // old connection. Whoever said no, or is slow, would only be burdened.
+        let mut again = Vec::new();
+        for i in self.order(first) {
+            match self.ask(i, call(self.all[i].client.clone())).await {
                 Ok(answer) => return Ok(answer),
-                Err(status) => status,
-            };
-            if is_final(status.code()) {
-                tracing::error!(replica = replica.name, code = %status.code(), message = status.message(), "the api refused a call");
-                return Err(Away);
+                Err(Failed::ForGood) => return Err(Away),
+                Err(Failed::Here) => {}
+                Err(Failed::OnTheWay) => again.push(i),
             }
-            tracing::debug!(replica = replica.name, code = %status.code(), "an api replica did not answer");
+        }
+        for i in again {
+            if let Ok(answer) = self.ask(i, call(self.all[i].client.clone())).await {
+                return Ok(answer);
+            }
         }
         Err(Away)
     }
@@ -130,28 +139,47 @@ impl Replicas {
     /// One try, given up when it takes too long or the replica goes down meanwhile.
     async fn ask<A>(
         &self,
-        replica: &Replica,
+        i: usize,
         call: impl Future<Output = Result<tonic::Response<A>, Status>>,
-    ) -> Result<A, Status> {
+    ) -> Result<A, Failed> {
+        let replica = &self.all[i];
         let mut is_up = replica.is_up.subscribe();
         let answer = tokio::select! {
             biased;
+            _ = is_up.wait_for(|up| !up) => return Err(Failed::Here),
             answer = timeout(TRY, call) => answer,
-            _ = is_up.wait_for(|up| !up) => return Err(Status::unavailable("it went down")),
         };
+        let slow_until = self.uptime_ms() + SLOW_MS;
         match answer {
             Ok(Ok(reply)) => {
                 self.hear(replica);
                 replica.slow_until.store(0, Ordering::Relaxed);
                 Ok(reply.into_inner())
             }
+            Ok(Err(status)) if is_final(status.code()) => {
+                tracing::error!(replica = replica.name, code = %status.code(), message = status.message(), "the api refused a call");
+                Err(Failed::ForGood)
+            }
+            // A stable code is the replica's own word: it can't now.
+            Ok(Err(status)) if streamit_wire::Code::from_word(status.message()).is_some() => {
+                self.hear(replica);
+                replica.slow_until.store(slow_until, Ordering::Relaxed);
+                tracing::debug!(
+                    replica = replica.name,
+                    message = status.message(),
+                    "an api replica can't now"
+                );
+                Err(Failed::Here)
+            }
             Ok(Err(status)) => {
                 replica.look.notify_one();
-                Err(status)
+                tracing::debug!(replica = replica.name, code = %status.code(), message = status.message(), "an api replica can't be reached");
+                Err(Failed::OnTheWay)
             }
             Err(_) => {
-                replica.slow_until.store(self.uptime_ms() + SLOW_MS, Ordering::Relaxed);
-                Err(Status::deadline_exceeded("no answer in time"))
+                replica.slow_until.store(slow_until, Ordering::Relaxed);
+                tracing::debug!(replica = replica.name, "an api replica takes too long");
+                Err(Failed::Here)
             }
         }
     }

@@ -156,9 +156,11 @@ async fn next(subscription: &mut Option<Subscription>) -> Option<streamit_bus::N
 async fn open(node: &Arc<Node>, id: RoomId) -> Result<(Option<Subscription>, Room), Away> {
     // Without the store people may still join; the subscription is made up for.
     let subscription = node.bus.subscribe(id).await.ok();
-    let facts = read_facts(node, id, 0);
-    let history = read_history(node, id, 0, 0, chat::HISTORY, true);
-    let (facts, history, live) = tokio::join!(facts, history, node.bus.playback(id));
+    let read = async {
+        let _turn = node.openings.acquire().await;
+        tokio::join!(read_facts(node, id, 0), read_history(node, id, 0, 0, chat::HISTORY, true))
+    };
+    let ((facts, history), live) = tokio::join!(read, node.bus.playback(id));
     let facts = Facts::try_from(&facts?.ok_or(Away)?).map_err(|wrong| {
         tracing::error!("room.id" = %id, %wrong, "the api told facts that can't be read");
         Away
@@ -168,6 +170,7 @@ async fn open(node: &Arc<Node>, id: RoomId) -> Result<(Option<Subscription>, Roo
         Ok(Some(state)) => (state, true),
         _ => {
             let bytes = id.as_bytes();
+            let _turn = node.openings.acquire().await;
             let saved = node
                 .api
                 .call(bytes, |mut client| {
