@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use self::start::{Api, Database, Node};
 use super::{Lane, Link, Postgres, redis_says};
-use crate::{Ended, Plan, Program, System, redis};
+use crate::{Ended, Plan, Program, System, redis, until};
 
 /// How many lines of each log explain a failure.
 const LAST_WORDS: usize = 40;
@@ -137,6 +137,21 @@ impl Cluster {
     }
 }
 
+/// Starts a program as an orchestrator does: what ends because something that it needs is away is started again.
+async fn again_and_again(launch: impl AsyncFn() -> Result<Program, String>) -> Program {
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut why = String::new();
+    let started = until("a program to start", async || match launch().await {
+        Ok(program) => Some(program),
+        Err(error) => {
+            why = error;
+            tokio::time::sleep(PAUSE).await;
+            None
+        }
+    });
+    started.await.unwrap_or_else(|late| panic!("{late}: {why}"))
+}
+
 /// The processes.
 impl Cluster {
     /// Ends a node at once, as a power cut would.
@@ -162,10 +177,12 @@ impl Cluster {
     /// # Panics
     /// When it does not start.
     pub async fn start_node(&self, node: usize) {
-        let name = self.next_name(&format!("node-{node}"));
-        let started = start::launch_node(&self.nodes[node], &name, self.system.home()).await;
+        let launch = async || {
+            let name = self.next_name(&format!("node-{node}"));
+            start::launch_node(&self.nodes[node], &name, self.system.home()).await
+        };
         let served = self.system.served_node(node);
-        served.is_now(started.unwrap_or_else(|why| panic!("{why}")));
+        served.is_now(again_and_again(launch).await);
         served.is_ready().await.unwrap_or_else(|why| panic!("{why}"));
     }
 
@@ -183,9 +200,11 @@ impl Cluster {
     /// # Panics
     /// When it does not start.
     pub async fn start_api(&self, api: usize) {
-        let name = self.next_name(&format!("api-{api}"));
-        let started = start::launch_api(api, &self.apis[api], &self.nodes, &name, self.system.home()).await;
-        self.system.served_api(api).is_now(started.unwrap_or_else(|why| panic!("{why}")));
+        let launch = async || {
+            let name = self.next_name(&format!("api-{api}"));
+            start::launch_api(api, &self.apis[api], &self.nodes, &name, self.system.home()).await
+        };
+        self.system.served_api(api).is_now(again_and_again(launch).await);
     }
 
     /// Waits until every program that runs is ready.
