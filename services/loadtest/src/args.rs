@@ -133,10 +133,10 @@ pub struct Storm {
     /// How many of them share a room.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub room_size: u32,
-    /// How many rooms, of as many people, are there already.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// How many rooms, of as many people, are there already. In half of them they talk, in half the host seeks.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub established: u32,
-    /// How many messages are said in each of these rooms each second.
+    /// How often, each second in each of these rooms.
     #[arg(long, default_value_t = 5.0)]
     pub rate: f64,
     /// How long it may take until all are in.

@@ -1,6 +1,6 @@
 //! A steady load on a crowd, and how long it takes to reach everybody while something else happens.
 //!
-//! In each room the host says something at a fixed rate. A message counts from the moment it was *due*, and for the
+//! In each room the host says something, or seeks, at a fixed rate. A message counts from the moment it was *due*, and for the
 //! window of time in which it was due, however late it comes: a server that stalls does not look better for it. Every
 //! member also counts the messages themselves: chat has no holes and no repeats.
 
@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::args::What;
 use crate::histogram::{Histogram, Quantiles};
 use crate::line::{Heard, Line, Told, Voice};
 
@@ -48,7 +49,17 @@ pub struct Windows(RwLock<Vec<Window>>);
 struct Window {
     from: Instant,
     to: Option<Instant>,
-    latency: Arc<Histogram>,
+    chat: Histogram,
+    playback: Histogram,
+}
+
+impl Window {
+    fn latency(&self, what: What) -> &Histogram {
+        match what {
+            What::Chat => &self.chat,
+            What::Playback => &self.playback,
+        }
+    }
 }
 
 /// One of them.
@@ -60,7 +71,12 @@ impl Windows {
     pub fn open(&self) -> WindowId {
         self.close();
         let mut windows = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        windows.push(Window { from: Instant::now(), to: None, latency: Arc::default() });
+        windows.push(Window {
+            from: Instant::now(),
+            to: None,
+            chat: Histogram::default(),
+            playback: Histogram::default(),
+        });
         WindowId(windows.len() - 1)
     }
 
@@ -74,16 +90,16 @@ impl Windows {
 
     /// The latency of what was due in a window. Complete once the load has stopped.
     #[must_use]
-    pub fn latency(&self, id: WindowId) -> Quantiles {
+    pub fn latency(&self, id: WindowId, what: What) -> Quantiles {
         let windows = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        windows.get(id.0).map(|window| window.latency.quantiles()).unwrap_or_default()
+        windows.get(id.0).map(|window| window.latency(what).quantiles()).unwrap_or_default()
     }
 
-    fn record(&self, due: Instant, now: Instant) {
+    fn record(&self, what: What, due: Instant, now: Instant) {
         let windows = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let window = windows.iter().rev().find(|window| window.from <= due);
         if let Some(window) = window.filter(|window| window.to.is_none_or(|to| due < to)) {
-            window.latency.record(now.saturating_duration_since(due));
+            window.latency(what).record(now.saturating_duration_since(due));
         }
     }
 }
@@ -142,14 +158,15 @@ impl Ear {
         self.last
     }
 
-    /// Takes in a frame, for its latency; gives the number in the load of the message, if it is one of it.
+    /// Takes in a frame, for its latency; gives the number in the load of what it tells, if it is one of it.
     pub fn take(&mut self, told: &Told<'_>, now: Instant) -> Option<u64> {
-        if told.kind != "CHAT_MESSAGE" {
-            return None;
-        }
         self.count(told);
-        let k = told.client_id.as_deref()?.parse().ok()?;
-        self.windows.record(self.pace.due(self.room, k), now);
+        let (what, k) = match &*told.kind {
+            "CHAT_MESSAGE" => (What::Chat, told.client_id.as_deref()?.parse().ok()?),
+            "PLAYBACK_STATE" => (What::Playback, told.time?.round() as u64),
+            _ => return None,
+        };
+        self.windows.record(what, self.pace.due(self.room, k), now);
         Some(k)
     }
 
@@ -201,20 +218,20 @@ pub struct Outcome {
 }
 
 impl Beat {
-    /// Begins: in each room its voice says `text` so often a second.
+    /// Begins: in each room its voice says `text`, or seeks, so often a second.
     ///
     /// # Errors
     /// When the rate makes no sense.
-    pub fn start(voices: Vec<Voice>, rate: f64, text: &str) -> anyhow::Result<Self> {
+    pub fn start(voices: Vec<(Voice, What)>, rate: f64, text: &str) -> anyhow::Result<Self> {
         ensure!(rate.is_finite() && rate > 0.0, "--rate must be above 0");
         let period = Duration::from_secs_f64(1.0 / rate);
         let pace = Pace { start: Instant::now() + LEAD, period, rooms: voices.len() };
         let (sent, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (mut senders, mut queues) = (JoinSet::new(), Vec::new());
-        for voice in voices {
+        for (voice, what) in voices {
             let (queue, due) = mpsc::channel(BEHIND);
             queues.push(queue);
-            senders.spawn(send(voice, due, text.to_owned(), sent.clone()));
+            senders.spawn(send(voice, what, due, text.to_owned(), sent.clone()));
         }
         let stopped = stop.clone();
         let timekeeper = thread::spawn(move || keep_time(pace, &queues, &stopped));
@@ -302,10 +319,20 @@ fn keep_time(pace: Pace, queues: &[mpsc::Sender<u64>], stop: &AtomicBool) -> u64
 }
 
 /// Says what is due; gives how much was said.
-async fn send(voice: Voice, mut due: mpsc::Receiver<u64>, text: String, all: Arc<AtomicU64>) -> u64 {
+async fn send(
+    voice: Voice,
+    what: What,
+    mut due: mpsc::Receiver<u64>,
+    text: String,
+    all: Arc<AtomicU64>,
+) -> u64 {
     let mut sent = 0;
     while let Some(k) = due.recv().await {
-        if voice.chat(&text, &k.to_string()).await.is_err() {
+        let went = match what {
+            What::Chat => voice.chat(&text, &k.to_string()).await,
+            What::Playback => voice.seek(k).await,
+        };
+        if went.is_err() {
             break;
         }
         sent += 1;
@@ -388,9 +415,16 @@ mod tests {
         windows.0.write().unwrap()[0].from -= Duration::from_secs(1);
         ear.take(&Told::read(said(5, 0).as_bytes()).unwrap(), Instant::now());
         ear.take(&Told::read(said(6, 1).as_bytes()).unwrap(), Instant::now());
-        assert_eq!((windows.latency(first).count, windows.latency(second).count), (1, 1));
+        assert_eq!(
+            (windows.latency(first, What::Chat).count, windows.latency(second, What::Chat).count),
+            (1, 1)
+        );
         windows.close();
         ear.take(&Told::read(said(7, 90).as_bytes()).unwrap(), Instant::now());
-        assert_eq!(windows.latency(second).count, 1, "nobody asked for what is due between two windows");
+        assert_eq!(
+            windows.latency(second, What::Chat).count,
+            1,
+            "nobody asked for what is due between two windows"
+        );
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Churn, Target};
+use crate::args::{Churn, Target, What};
 use crate::beat::{Beat, Counts, Outcome};
 use crate::crowd;
 use crate::door::{Entries, Entry, come_in};
@@ -61,8 +61,11 @@ pub async fn run(target: &Target, wanted: &Churn) -> anyhow::Result<Report> {
     let coming = seats.split_off(1 + members);
     let mut lines = crowd::sit(target, &seats).await?.into_iter();
     let (host, welcome) = lines.next().context("a room has a host")?;
-    let mut beat =
-        Beat::start(vec![host.voice()], wanted.rate, "The quick brown fox jumps over the lazy dog")?;
+    let mut beat = Beat::start(
+        vec![(host.voice(), What::Chat)],
+        wanted.rate,
+        "The quick brown fox jumps over the lazy dog",
+    )?;
     let online = beat.count(host, beat.ear(0, welcome.since.seq), welcome.online);
     let drop_now = CancellationToken::new();
     let mut dropping = JoinSet::new();
@@ -118,7 +121,7 @@ pub async fn run(target: &Target, wanted: &Churn) -> anyhow::Result<Report> {
         exact_s: exact_s.filter(|_| counted),
         told,
         there,
-        during_us: latencies.latency(during),
+        during_us: latencies.latency(during, What::Chat),
         load,
         health,
     })

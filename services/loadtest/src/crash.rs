@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
-use crate::args::{Crash, Target};
+use crate::args::{Crash, Target, What};
 use crate::beat::{Beat, Counts, Ear, Outcome};
 use crate::crowd;
 use crate::door::{Entries, come_in};
@@ -83,7 +83,7 @@ pub async fn run(target: &Target, wanted: &Crash) -> anyhow::Result<Report> {
     let (mut voices, mut members) = (Vec::new(), Vec::new());
     for (room, seats) in seats.into_iter().enumerate() {
         let lines = crowd::sit(target, &seats).await?;
-        voices.extend(lines.first().map(|(line, _)| line.voice()));
+        voices.extend(lines.first().map(|(line, _)| (line.voice(), What::Chat)));
         members.extend(seats.into_iter().zip(lines).map(|(seat, line)| (room, seat, line)));
     }
     let clients = members.len() as u64;
@@ -122,8 +122,8 @@ pub async fn run(target: &Target, wanted: &Crash) -> anyhow::Result<Report> {
         within_s: wanted.within.as_secs_f64(),
         not_resumed: shared.not_resumed.load(Ordering::Relaxed),
         noise: shared.noise.load(Ordering::Relaxed),
-        before_us: latencies.latency(before),
-        after_us: latencies.latency(after),
+        before_us: latencies.latency(before, What::Chat),
+        after_us: latencies.latency(after, What::Chat),
         load,
     })
 }

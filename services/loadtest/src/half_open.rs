@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use crate::args::{HalfOpen, Target};
+use crate::args::{HalfOpen, Target, What};
 use crate::beat::Beat;
 use crate::report::{Promise, Table};
 use crate::{crowd, process};
@@ -28,8 +28,8 @@ pub struct Report {
     pub left_s: Option<f64>,
     /// How long after its last sign of life the first was.
     pub first_left_s: Option<f64>,
-    /// How long it took until the servers' processes had as many files open as before; none when they never had, or no
-    /// process was named.
+    /// How long it took until the servers' processes had closed as many files as clients had fallen silent; none when they
+    /// never had, or no process was named.
     pub closed_s: Option<f64>,
     /// How many processes that was counted of.
     pub processes: usize,
@@ -45,11 +45,8 @@ pub async fn run(target: &Target, wanted: &HalfOpen) -> anyhow::Result<Report> {
     let seats = crowd::seats(target, &rooms)?.remove(0);
     let (host, welcome) = crowd::sit(target, &seats[..1]).await?.pop().context("a room has a host")?;
     // Slow enough to fill nothing: this is about silence.
-    let mut beat = Beat::start(vec![host.voice()], 0.5, "still here")?;
+    let mut beat = Beat::start(vec![(host.voice(), What::Chat)], 0.5, "still here")?;
     let online = beat.count(host, beat.ear(0, welcome.since.seq), welcome.online);
-    sleep(LOOK).await;
-    let files = open_files(target)?;
-
     // Nobody has said anything since the request to come in.
     let mut lines: Vec<_> = stream::iter(&seats[1..])
         .map(async |seat| {
@@ -63,6 +60,7 @@ pub async fn run(target: &Target, wanted: &HalfOpen) -> anyhow::Result<Report> {
         .try_collect()
         .await?;
     lines.sort_by_key(|(spoke, _)| *spoke);
+    let files = open_files(target)?;
 
     // Whoever came first may go first: the n-th to go was silent at least since the n-th came.
     let (mut left_s, mut first_left_s, mut closed_s) = (Ages::default(), None, Ages::default());
@@ -77,8 +75,7 @@ pub async fn run(target: &Target, wanted: &HalfOpen) -> anyhow::Result<Report> {
             }
         }
         if !target.pid.is_empty() {
-            let open = open_files(target)?.saturating_sub(files);
-            closed_s.gone(silent.saturating_sub(open), &lines);
+            closed_s.gone(files.saturating_sub(open_files(target)?).min(silent), &lines);
         }
         if left_s.gone == silent && (closed_s.gone == silent || target.pid.is_empty()) {
             break;

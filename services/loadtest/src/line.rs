@@ -92,6 +92,8 @@ pub struct Told<'a> {
     pub seq: Option<u64>,
     /// What its sender called it.
     pub client_id: Option<String>,
+    /// Where the film stands.
+    pub time: Option<f64>,
     /// How many are here.
     pub online: Option<u64>,
     /// Whether a history continues where it was asked to.
@@ -288,6 +290,15 @@ impl Voice {
     /// When the line is gone.
     pub async fn chat(&self, text: &str, client_id: &str) -> io::Result<()> {
         let frame = serde_json::json!({"type": "CHAT_MESSAGE", "message": text, "client_id": client_id});
+        self.0.frame(OPCODE_TEXT, frame.to_string().as_bytes()).await
+    }
+
+    /// Goes to this second of the film.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    pub async fn seek(&self, second: u64) -> io::Result<()> {
+        let frame = serde_json::json!({"type": "SEEK", "time": second});
         self.0.frame(OPCODE_TEXT, frame.to_string().as_bytes()).await
     }
 

@@ -51,6 +51,24 @@ pub fn open_files(pid: u32) -> anyhow::Result<usize> {
     Ok(files.with_context(|| format!("the open files of process {pid} can't be counted"))?.count())
 }
 
+/// What the kernel keeps for all TCP connections of this machine, sent and not acknowledged or received and not read, in
+/// KiB.
+///
+/// # Errors
+/// When this is not Linux.
+pub fn tcp_kib() -> anyhow::Result<u64> {
+    let sockets = fs::read_to_string("/proc/net/sockstat").context("the kernel's sockets can't be read")?;
+    tcp_of(&sockets).context("the kernel does not tell what it keeps for TCP")
+}
+
+fn tcp_of(sockets: &str) -> Option<u64> {
+    /// Of memory, on every machine this is for.
+    const PAGE_KIB: u64 = 4;
+    let mut fields = sockets.lines().find_map(|line| line.strip_prefix("TCP:"))?.split_whitespace();
+    fields.find(|field| *field == "mem")?;
+    Some(PAGE_KIB * fields.next()?.parse::<u64>().ok()?)
+}
+
 /// How many files this process may have open; none when that can't be told.
 #[must_use]
 pub fn open_files_limit() -> Option<usize> {
@@ -67,6 +85,8 @@ mod tests {
     fn memory_and_cpu_time_are_found() {
         assert_eq!(resident_of("Name:\tx\nVmRSS:\t    5120 kB\nThreads:\t1\n"), Some(5_120));
         assert_eq!(resident_of("Name:\tkthreadd\n"), None);
+        let sockets = "sockets: used 9\nTCP: inuse 4 orphan 0 tw 0 alloc 5 mem 12\nUDP: inuse 1 mem 3\n";
+        assert_eq!(tcp_of(sockets), Some(48));
         let stat = "77 (a (b) c) S 1 77 77 0 -1 4194560 9 0 0 0 250 50 0 0 20 0 1 0 1 2 3";
         assert_eq!(cpu_of(stat), Some(Duration::from_secs(3)));
         assert_eq!(cpu_of("77 (x) S 1"), None);

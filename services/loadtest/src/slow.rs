@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{interval, sleep, timeout, timeout_at};
 
-use crate::args::{Slow, Target};
+use crate::args::{Slow, Target, What};
 use crate::beat::{Beat, Counts, Ear, Outcome, WindowId};
 use crate::door::come_in;
 use crate::histogram::Quantiles;
@@ -86,6 +86,9 @@ pub struct Report {
     pub let_go_s: Vec<f64>,
     /// How much more resident memory the servers had meanwhile for each slow reader, at most, in KiB.
     pub kib_each: f64,
+    /// How much more the kernel kept meanwhile in all TCP connections of this machine for each slow reader, at most, in
+    /// KiB: what the servers had sent and nobody took.
+    pub kernel_kib_each: f64,
     /// What became of them.
     pub fates: Fates,
     /// The load on the others.
@@ -112,7 +115,8 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
     }
     let mut lines = crowd::sit(target, &seats).await?;
     let slow_lines = lines.split_off(others);
-    let mut beat = Beat::start(vec![lines[0].0.voice()], wanted.rate, &"0123456789".repeat(50))?;
+    let mut beat =
+        Beat::start(vec![(lines[0].0.voice(), What::Chat)], wanted.rate, &"0123456789".repeat(50))?;
     let (host, welcome) = lines.remove(0);
     let mut online = beat.count(host, beat.ear(0, welcome.since.seq), welcome.online);
     for (line, welcome) in lines {
@@ -128,7 +132,9 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
     }
 
     let mut finished = shared.finished.subscribe();
-    let (mut windows, mut let_go_s, mut kib_each) = (Vec::new(), Vec::new(), 0.0_f64);
+    let (mut windows, mut let_go_s) = (Vec::new(), Vec::new());
+    let (mut kib_each, mut kernel_kib_each) = (0.0_f64, 0.0_f64);
+    let each = |before: u64, now: u64| now.saturating_sub(before) as f64 / f64::from(wanted.slow);
     for _ in 0..wanted.pairs {
         timeout(LET_GO, online.wait_for(|online| *online == others as u64 + u64::from(wanted.slow)))
             .await
@@ -137,15 +143,15 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
         let before = beat.windows.open();
         sleep(wanted.calm).await;
 
-        let memory = resident(target)?;
+        let (memory, kernel) = (resident(target)?, process::tcp_kib()?);
         step.send_replace(Step::Sip);
         let (during, start) = (beat.windows.open(), Instant::now());
         let mut tick = interval(SIP);
         while *online.borrow_and_update() > others as u64 {
             ensure!(start.elapsed() < LET_GO, "who reads a byte a second is still there after {LET_GO:?}");
             tick.tick().await;
-            let grown = resident(target)?.saturating_sub(memory);
-            kib_each = kib_each.max(grown as f64 / f64::from(wanted.slow));
+            kib_each = kib_each.max(each(memory, resident(target)?));
+            kernel_kib_each = kernel_kib_each.max(each(kernel, process::tcp_kib()?));
         }
         let_go_s.push(start.elapsed().as_secs_f64());
         beat.windows.close();
@@ -163,7 +169,7 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
     let latencies = beat.windows.clone();
     let load = beat.stop().await?;
     let of = |pick: fn(&(WindowId, WindowId)) -> WindowId| -> Vec<Quantiles> {
-        windows.iter().map(|pair| latencies.latency(pick(pair))).collect()
+        windows.iter().map(|pair| latencies.latency(pick(pair), What::Chat)).collect()
     };
     let (before_us, during_us) = (of(|pair| pair.0), of(|pair| pair.1));
     let fates = shared.fates.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -177,6 +183,7 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
         during_us,
         let_go_s,
         kib_each,
+        kernel_kib_each,
         fates,
         load,
     })
@@ -339,7 +346,10 @@ impl Table for Report {
         rows.push(("let go after".to_owned(), format!("{} s", let_go.join(", "))));
         rows.push((
             "memory for each".to_owned(),
-            format!("{:.1} KiB of resident memory of all servers", self.kib_each),
+            format!(
+                "{:.1} KiB of resident memory of all servers, {:.1} KiB of the kernel's",
+                self.kib_each, self.kernel_kib_each
+            ),
         ));
         for (how, times) in &self.fates.ended {
             rows.push(("ended".to_owned(), format!("{times}: {how}")));
@@ -363,13 +373,14 @@ impl Promise for Report {
         let (resumed, times) = (self.fates.resumed, u64::from(self.slow) * self.let_go_s.len() as u64);
         let coded = self.fates.ended.get("4100").copied().unwrap_or(0);
         format!(
-            "others' p99 {:.1} ms before, {:.1} ms meanwhile: {:+.0} % (two equal runs differ by {:.0} %); {:.1} KiB for each; \
-             {coded} of {times} closed 4100, {resumed} resumed",
+            "others' p99 {:.1} ms before, {:.1} ms meanwhile: {:+.0} % (two equal runs differ by {:.0} %); {:.1} KiB for each, \
+             {:.1} KiB in the kernel; {coded} of {times} closed 4100, {resumed} resumed",
             p99(&self.before_us),
             p99(&self.during_us),
             self.change * 100.0,
             self.spread * 100.0,
             self.kib_each,
+            self.kernel_kib_each,
         )
     }
 
