@@ -14,7 +14,7 @@ use streamit_domain::{ConnectionId, Incarnation};
 
 use super::effect::{Effect, Now};
 use super::presence::RETRY_MS;
-use super::{MAX_LIVES, Room};
+use super::{GRACE_MS, MAX_LIVES, Room};
 
 /// How long a recovery takes, in milliseconds: time for every node to notice, and to enter its members again.
 pub(super) const RECOVERY_MS: u64 = 2_000;
@@ -105,7 +105,8 @@ impl Room {
             };
             is_due && !expected.contains(key)
         });
-        let stray: Vec<_> = stray.map(|key| (now.up, key)).collect();
+        // Not at once: it may be of a room that has ended here, and wait for somebody to come back.
+        let stray: Vec<_> = stray.map(|key| (now.up + GRACE_MS, key)).collect();
         self.leaving.extend(stray);
     }
 

@@ -220,3 +220,17 @@ fn who_goes_while_all_are_entered_again_is_removed_afterwards() {
     world.on(Input::Reentered(Ok(answer)));
     assert!(world.wants(|effect| matches!(effect, Effect::Leave(keys, _) if keys.len() == 1)));
 }
+
+#[test]
+fn what_a_room_before_this_one_left_in_the_roster_has_its_grace() {
+    let mut world = World::new();
+    // Somebody was put out of the room that was here before, and may come back.
+    let key = EntryKey { incarnation: Incarnation(Uuid::from_u128(1)), connection: ConnectionId(9) };
+    world.enter(&[Entry { key, user: user(9), name: "u9".into() }]);
+    world.join(1, 1);
+    world.pass(GRACE_MS - 1);
+    assert!(!world.wants(|effect| matches!(effect, Effect::Leave(..))));
+    world.pass(1);
+    world.answer_leave();
+    assert_eq!(world.types(1), ["USER_LEFT"]);
+}
