@@ -80,18 +80,22 @@ impl Pace {
 
     /// Waits until a pass is due; `false` when it is time to stop.
     async fn wait(&mut self, node: &Node, stop: &CancellationToken) -> bool {
+        let was_doubtful = std::mem::take(&mut self.is_doubtful);
         let spread = Duration::from_millis(node.random_below(5_000));
-        let due = Instant::now() + if self.is_doubtful { DOUBT } else { CALM + spread };
-        // A new doubt cuts the wait short.
-        while Instant::now() < due && node.bus.doubts() == self.doubts {
+        let due = Instant::now() + if was_doubtful { DOUBT } else { CALM + spread };
+        loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK.min(due - Instant::now())) => {}
+                () = tokio::time::sleep(LOOK) => {}
                 () = stop.cancelled() => return false,
             }
+            let doubts = node.bus.doubts();
+            let is_new = std::mem::replace(&mut self.doubts, doubts) != doubts;
+            self.is_doubtful |= is_new || !node.bus.is_healthy();
+            // A new doubt cuts the wait short.
+            if is_new || (self.is_doubtful && !was_doubtful) || Instant::now() >= due {
+                return true;
+            }
         }
-        self.is_doubtful = node.bus.doubts() != self.doubts || !node.bus.is_healthy();
-        self.doubts = node.bus.doubts();
-        !stop.is_cancelled()
     }
 }
 
