@@ -34,7 +34,7 @@ use registry::Registry;
 use streamit_wire::Code;
 
 /// How many rooms are read at a time: whoever is in one already needs the api, too.
-const OPENINGS: usize = 8;
+const OPENINGS: usize = 4;
 
 /// What a node is made of.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -23,6 +24,8 @@ const PROBE: Duration = Duration::from_millis(200);
 /// How long a probe may take. Together with [`PROBE`] it is how long a silent death goes unnoticed; what waits for the
 /// dead one must then still be answered within the second.
 const LIFE: Duration = Duration::from_millis(600);
+/// How much longer an answer to a probe is waited for, before it is asked again.
+const LATE: Duration = Duration::from_secs(1);
 /// How long a replica that is up may take for one call before another is asked. It lives, so what it needs is slow.
 const TRY: Duration = Duration::from_millis(1_500);
 /// How long all tries together may take.
@@ -39,6 +42,19 @@ struct Replica {
     /// When it answered anything last, and until when it is asked last, in milliseconds since `start`.
     heard: AtomicU64,
     slow_until: AtomicU64,
+}
+
+impl Replica {
+    fn is_known_to_be(&self, up: bool) {
+        if self.is_up.send_replace(up) == up {
+            return;
+        }
+        if up {
+            tracing::info!(replica = self.name, "an api replica answers again");
+        } else {
+            tracing::warn!(replica = self.name, "an api replica does not answer; the others are asked");
+        }
+    }
 }
 
 /// Why a try brought no answer.
@@ -184,26 +200,36 @@ impl Replicas {
         }
     }
 
-    /// Finds out whether a replica lives. `None`: it can't be told.
-    async fn probe(&self, replica: &Replica) -> Option<bool> {
+    /// Finds out whether a replica lives.
+    async fn probe(&self, replica: &Replica) {
         // Twice, since the first may meet the end of an old connection.
         for _ in 0..2 {
             let (asked, asked_ms) = (Instant::now(), self.uptime_ms());
             let mut client = replica.client.clone();
-            match timeout(LIFE, client.keys(v1::KeysRequest {})).await {
-                Ok(Ok(_)) => {
+            let mut probe = pin!(client.keys(v1::KeysRequest {}));
+            let answer = match timeout(LIFE, &mut probe).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    // Unless this process was stopped for a while, or is starved: then nothing was watched.
+                    if asked.elapsed() < LIFE * 2 && replica.heard.load(Ordering::Relaxed) <= asked_ms {
+                        replica.is_known_to_be(false);
+                    }
+                    // It may be late all the same, and is back then.
+                    let Ok(answer) = timeout(LATE, &mut probe).await else { return };
+                    answer
+                }
+            };
+            match answer {
+                Ok(_) => {
                     self.hear(replica);
-                    return Some(true);
+                    return replica.is_known_to_be(true);
                 }
                 // It answers, whatever it says.
-                Ok(Err(status)) if is_final(status.code()) => return Some(true),
-                Ok(Err(_)) => {}
-                // This process was stopped for a while, or is starved: nothing was watched.
-                Err(_) if asked.elapsed() > LIFE * 2 => return None,
-                Err(_) => return Some(replica.heard.load(Ordering::Relaxed) > asked_ms),
+                Err(status) if is_final(status.code()) => return replica.is_known_to_be(true),
+                Err(_) => {}
             }
         }
-        Some(false)
+        replica.is_known_to_be(false);
     }
 
     fn hear(&self, replica: &Replica) {
@@ -220,18 +246,7 @@ async fn watch_one(replicas: Weak<Replicas>, i: usize) {
     loop {
         let Some(held) = replicas.upgrade() else { return };
         let replica = &held.all[i];
-        if let Some(is_up) = held.probe(replica).await
-            && replica.is_up.send_replace(is_up) != is_up
-        {
-            if is_up {
-                tracing::info!(replica = replica.name, "an api replica answers again");
-            } else {
-                tracing::warn!(
-                    replica = replica.name,
-                    "an api replica does not answer; the others are asked"
-                );
-            }
-        }
+        held.probe(replica).await;
         tokio::select! {
             () = sleep(PROBE) => {}
             () = replica.look.notified() => {}
