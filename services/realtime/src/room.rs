@@ -116,6 +116,8 @@ pub struct Room {
     roster_version: u64,
     users: BTreeMap<UserId, Present>,
     members: Members,
+    /// The lowest number of a connection that ever came here.
+    first: Option<ConnectionId>,
     tempo: HashMap<UserId, Tempo>,
     room_chat: Gcra,
     is_host_away: bool,
@@ -153,6 +155,9 @@ pub struct Room {
     appending_from: u64,
     /// The highest fence that the shared store has told of.
     fence_told: u64,
+    /// A message that was shown here and is lost, since another one has its number now: the number, and when it was
+    /// stored.
+    overwritten: Option<(u64, i64)>,
     commands: VecDeque<playback::Pending>,
     /// The command being stored.
     command: Option<playback::Pending>,
@@ -188,6 +193,7 @@ impl Room {
             roster_version: 0,
             users: BTreeMap::new(),
             members: Members::default(),
+            first: None,
             tempo: HashMap::new(),
             room_chat: Gcra::default(),
             is_host_away,
@@ -211,6 +217,7 @@ impl Room {
             appending: Vec::new(),
             appending_from: 0,
             fence_told: 0,
+            overwritten: None,
             commands: VecDeque::new(),
             command: None,
             is_reading_playback: false,

@@ -155,9 +155,12 @@ impl Room {
                 }
                 Some(v1::Appended { message: Some(message), repeated_key, epoch: stored_in, .. })
                     if (1..epoch).contains(&stored_in)
-                        || (!repeated_key && message.seq <= self.appending_from) =>
+                        || (!repeated_key && message.seq <= self.appending_from)
+                        || self.tail.contradicts(&message).is_some() =>
                 {
-                    self.report_loss();
+                    if !self.check_numbers(std::slice::from_ref(&message)) {
+                        self.report_loss();
+                    }
                 }
                 Some(v1::Appended { message: Some(message), repeated_key: true, .. }) => {
                     if message.seq > self.tail.head() && !stored.iter().any(|other| other.seq == message.seq)

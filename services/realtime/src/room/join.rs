@@ -36,6 +36,7 @@ const FULL_RETRY_MS: u64 = 10_000;
 
 impl Room {
     pub(super) fn on_join(&mut self, joiner: Joiner) {
+        self.first = Some(self.first.map_or(joiner.connection, |first| first.min(joiner.connection)));
         if joiner.admitted > self.facts.version && !self.is_over {
             self.doorstep.push(joiner);
             self.ask_for_facts();

@@ -43,7 +43,9 @@ impl Room {
             self.ask_for_facts(); // a new epoch has begun already, and half of this room was read in it
             return;
         }
-        let (chat_head, chat_at) = self.tail.last_seen();
+        // By the time it hears of it the api may have as many messages as were seen, and the last of them may be the same:
+        // one whose number another message has now is what shows the loss.
+        let (chat_head, chat_at) = self.overwritten.unwrap_or_else(|| self.tail.last_seen());
         self.effects.push(Effect::ReportLoss(v1::Seen {
             room: self.setup.room.as_bytes().to_vec(),
             epoch: self.facts.epoch,
@@ -59,11 +61,15 @@ impl Room {
         self.facts.fence.max(self.playback.version.fence).max(self.fence_told)
     }
 
-    /// Messages are lost if one of these bears a number under which another was shown.
-    pub(super) fn check_numbers(&mut self, messages: &[v1::ChatMessage]) {
-        if messages.iter().any(|message| self.tail.contradicts(message)) {
+    /// Messages are lost if one of these bears a number under which another was shown. Tells whether that is so.
+    pub(super) fn check_numbers(&mut self, messages: &[v1::ChatMessage]) -> bool {
+        let contradicts = |message: &v1::ChatMessage| Some((message.seq, self.tail.contradicts(message)?));
+        let overwritten = messages.iter().find_map(contradicts);
+        if overwritten.is_some() {
+            self.overwritten = overwritten;
             self.report_loss();
         }
+        overwritten.is_some()
     }
 
     /// What was shown here can't be gone on from: everybody comes back, in turn, and resumes against the truth.

@@ -14,7 +14,7 @@ use streamit_domain::{ConnectionId, Incarnation};
 
 use super::effect::{Effect, Now};
 use super::presence::RETRY_MS;
-use super::{GRACE_MS, MAX_LIVES, Room};
+use super::{MAX_LIVES, Room};
 
 /// How long a recovery takes, in milliseconds: time for every node to notice, and to enter its members again.
 pub(super) const RECOVERY_MS: u64 = 2_000;
@@ -101,12 +101,16 @@ impl Room {
                 Some(_) => {
                     *key != self.key(key.connection) && roster.entries.contains_key(&self.key(key.connection))
                 }
-                None => !self.entering.contains_key(&key.connection),
+                // Connections are numbered as they come. One from before the first that was here is of a room that was here
+                // before, which still sees it out.
+                None => {
+                    self.first.is_some_and(|first| key.connection >= first)
+                        && !self.entering.contains_key(&key.connection)
+                }
             };
             is_due && !expected.contains(key)
         });
-        // Not at once: it may be of a room that has ended here, and wait for somebody to come back.
-        let stray: Vec<_> = stray.map(|key| (now.up + GRACE_MS, key)).collect();
+        let stray: Vec<_> = stray.map(|key| (now.up, key)).collect();
         self.leaving.extend(stray);
     }
 

@@ -104,12 +104,12 @@ impl Tail {
         held.unwrap_or_else(shown)
     }
 
-    /// Whether another message was shown under the number of this one.
+    /// If another message was shown under the number of this one: when that was stored.
     #[must_use]
-    pub fn contradicts(&self, message: &v1::ChatMessage) -> bool {
+    pub fn contradicts(&self, message: &v1::ChatMessage) -> Option<i64> {
         let place = message.seq.checked_sub(self.first()).and_then(|i| usize::try_from(i).ok());
-        let shown = place.and_then(|place| self.entries.get(place));
-        shown.is_some_and(|shown| shown.created_at != message.created_at)
+        let shown = place.and_then(|place| self.entries.get(place))?;
+        (shown.created_at != message.created_at).then_some(shown.created_at)
     }
 
     fn first(&self) -> u64 {
