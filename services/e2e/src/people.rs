@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
-use streamit_client::{Account, Entry, Http, Response};
+use streamit_client::{Account, Entry, Error, Http, Response};
 use uuid::Uuid;
 
-use crate::{Room, System};
+use crate::{Room, System, until};
 
 /// Somebody who is logged in.
 #[derive(Clone, Debug)]
@@ -62,8 +62,12 @@ impl System {
     async fn newcomer(&self, path: &str, body: &Value) -> Person {
         let home = next() as usize % self.apis();
         let address = fresh_address();
-        let request = self.http(home).request("POST", path).header("x-forwarded-for", &address.to_string());
-        let account: Account = request.json(body).send().await.unwrap().ok().unwrap().read().unwrap();
+        let http = self.http(home);
+        let account: Account = persistently(async || {
+            let request = http.request("POST", path).header("x-forwarded-for", &address.to_string());
+            request.json(body).send().await?.ok()?.read()
+        })
+        .await;
         self.person(account, address, home)
     }
 
@@ -84,6 +88,16 @@ impl System {
         let http = (0..self.apis()).map(|i| self.http(i).with_token(&account.access_token)).collect();
         Person { account, address, system: self.clone(), http, home }
     }
+}
+
+/// Does what a story begins with. On a machine that is very busy it may be told to try again, and does.
+pub(crate) async fn persistently<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
+    const UNAVAILABLE: u16 = 503;
+    let answered = until("an answer other than to try again", async || match call().await {
+        Err(Error::Api(refusal)) if refusal.status == UNAVAILABLE => None,
+        answer => Some(answer),
+    });
+    answered.await.unwrap().unwrap()
 }
 
 /// The password of all users of tests.
@@ -157,7 +171,7 @@ impl Person {
     }
 
     async fn room(&self, entry: Entry) -> Room {
-        let made = self.http().create_room(entry).await.unwrap();
+        let made = persistently(async || self.http().create_room(entry).await).await;
         Room {
             system: self.system.clone(),
             host: self.clone(),

@@ -4,6 +4,7 @@ use serde_json::Value;
 use streamit_client::{Connection, Entry, Error, Options, PublicRoom};
 use uuid::Uuid;
 
+use crate::people::persistently;
 use crate::{Person, Seat, System};
 
 /// A room, its host and its secrets.
@@ -27,7 +28,7 @@ impl Room {
     /// # Panics
     /// When the system refuses.
     pub async fn admit(&self, person: &Person) {
-        person.http().join(&self.code, self.password.as_deref()).await.unwrap();
+        persistently(async || person.http().join(&self.code, self.password.as_deref()).await).await;
         if self.entry == Entry::Approval && person.id() != self.host.id() {
             self.host.http().approve(self.id, person.id()).await.unwrap();
         }

@@ -50,7 +50,7 @@ impl Script {
         film.stop().await;
 
         if self.may_seem_dead() {
-            party.never_gone = Duration::ZERO;
+            party.never_gone = None;
         }
         let verdict = party.settle().await;
         Outcome { verdict, took: start.elapsed(), quiet_after: healed.elapsed() }

@@ -138,7 +138,7 @@ impl Cluster {
 }
 
 /// Starts a program as an orchestrator does: what ends because something that it needs is away is started again.
-async fn again_and_again(launch: impl AsyncFn() -> Result<Program, String>) -> Program {
+async fn again_and_again(launch: impl AsyncFn() -> Result<Program, String>) -> Result<Program, String> {
     const PAUSE: Duration = Duration::from_millis(200);
     let mut why = String::new();
     let started = until("a program to start", async || match launch().await {
@@ -149,7 +149,7 @@ async fn again_and_again(launch: impl AsyncFn() -> Result<Program, String>) -> P
             None
         }
     });
-    started.await.unwrap_or_else(|late| panic!("{late}: {why}"))
+    started.await.map_err(|late| format!("{late}: {why}"))
 }
 
 /// The processes.
@@ -182,7 +182,7 @@ impl Cluster {
             start::launch_node(&self.nodes[node], &name, self.system.home()).await
         };
         let served = self.system.served_node(node);
-        served.is_now(again_and_again(launch).await);
+        served.is_now(again_and_again(launch).await.unwrap_or_else(|why| panic!("{why}")));
         served.is_ready().await.unwrap_or_else(|why| panic!("{why}"));
     }
 
@@ -204,7 +204,8 @@ impl Cluster {
             let name = self.next_name(&format!("api-{api}"));
             start::launch_api(api, &self.apis[api], &self.nodes, &name, self.system.home()).await
         };
-        self.system.served_api(api).is_now(again_and_again(launch).await);
+        let started = again_and_again(launch).await.unwrap_or_else(|why| panic!("{why}"));
+        self.system.served_api(api).is_now(started);
     }
 
     /// Waits until every program that runs is ready.

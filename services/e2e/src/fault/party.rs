@@ -29,8 +29,8 @@ pub struct Party<'a> {
     pub room: Room,
     /// The viewers: the one who opened the room first.
     pub viewers: Vec<Viewer>,
-    /// Who was away for less counts as never gone.
-    pub never_gone: Duration,
+    /// Who was away for less counts as never gone; nobody does when that can't be said.
+    pub never_gone: Option<Duration>,
     /// Who is in the room besides, by name.
     pub others: BTreeSet<String>,
     rule: Rule,
@@ -87,7 +87,7 @@ impl<'a> Party<'a> {
             cluster,
             room,
             viewers,
-            never_gone: NEVER_GONE,
+            never_gone: Some(NEVER_GONE),
             others: BTreeSet::new(),
             rule,
             draw,
@@ -317,7 +317,8 @@ impl<'a> Party<'a> {
             for (epoch, ids) in &record.acknowledged {
                 run.acknowledged.entry(*epoch).or_default().extend(ids.iter().cloned());
             }
-            if !record.has_left && record.breaks.iter().all(|gap| gap.length() < self.never_gone) {
+            let was_here = |limit| record.breaks.iter().all(|gap| gap.length() < limit);
+            if !record.has_left && self.never_gone.is_some_and(was_here) {
                 run.steady.insert(record.name.clone());
             }
             if let Some(reason) = &record.stopped {

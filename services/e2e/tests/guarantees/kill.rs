@@ -34,7 +34,7 @@ async fn when_a_node_is_killed_its_people_are_back_and_nothing_is_lost() {
     film.stop().await;
 
     // Nobody but the ghost was gone for the others, who came back before the dead were given up.
-    party.never_gone = Duration::from_secs(6);
+    party.never_gone = Some(Duration::from_secs(6));
     let verdict = party.settle().await;
     let breaks = verdict.breaks_after(killed);
     let p99 = percentile(&breaks, 0.99);

@@ -41,7 +41,7 @@ async fn while_redis_is_gone_chat_goes_on_and_nobody_is_put_out() {
     let moved = party.film_moves().await;
     party.see_each_other().await;
     let converged = back.elapsed();
-    party.never_gone = Duration::MAX;
+    party.never_gone = Some(Duration::MAX);
     let verdict = party.settle().await;
     let heard = verdict.heard_after(gone..quiet);
     let (half, p99) = (percentile(&heard, 0.5), percentile(&heard, 0.99));
@@ -163,7 +163,7 @@ async fn subscriptions_that_are_killed_and_keys_that_are_deleted_come_back() {
     party.see_each_other().await;
     let converged = healed.elapsed();
 
-    party.never_gone = Duration::MAX;
+    party.never_gone = Some(Duration::MAX);
     let verdict = party.settle().await;
     let heard = verdict.heard_after(began..healed);
     tell(

@@ -29,7 +29,7 @@ async fn a_rolling_restart_under_load_loses_nothing_and_nobody_waits_long() {
     film.stop().await;
 
     // Their places were kept until they could be back.
-    party.never_gone = Duration::from_secs(4);
+    party.never_gone = Some(Duration::from_secs(4));
     let verdict = party.settle().await;
     let breaks: Vec<_> = verdict.records.iter().flat_map(|record| &record.breaks).collect();
     let beyond: Vec<Duration> = breaks.iter().map(|gap| gap.beyond_hint()).collect();

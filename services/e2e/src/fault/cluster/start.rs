@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use url::Url;
 
-use super::Cluster;
+use super::{Cluster, again_and_again};
 use crate::fault::{Postgres, Proxy};
 use crate::system::{Engine, Served, signing_key};
 use crate::{Plan, Program, System, guard, postgres, program, redis};
@@ -93,7 +93,8 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
         return Err(format!("migrate ended with {}:\n{}", migrated.status, migrated.stderr));
     }
     let start_api = async |i: usize| {
-        let process = launch_api(i, &apis[i], &nodes, &format!("api-{i}"), home.path()).await?;
+        let launch = async || launch_api(i, &apis[i], &nodes, &format!("api-{i}"), home.path()).await;
+        let process = again_and_again(launch).await?;
         Ok::<_, String>(Served::new(process, apis[i].front.address().to_string()))
     };
     let served_apis = try_join_all((0..apis.len()).map(start_api)).await?;
