@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use streamit_domain::{RoomId, UserId, chat as rules};
+use streamit_domain::{RoomId, Timestamp, UserId, chat as rules};
 use streamit_storage::Error;
 use streamit_storage::chat::{self, Append, Draft, Outcome, Refusal};
 use streamit_wire::{Code, v1};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::{by_room, word};
 use crate::announce;
@@ -27,6 +29,10 @@ const WAITING: usize = 512;
 const GROUP: usize = 512;
 /// Groups that may wait to be told of. What does not fit is found out by the nodes themselves.
 const UNTOLD: usize = 64;
+/// How long storing a group may take. A connection on which no answer comes would else hold up all that waits behind it.
+const STORING: Duration = Duration::from_secs(1);
+/// For how long a message that is sent again is told again.
+const LATELY: Duration = Duration::from_secs(60);
 /// How many rooms are told at once.
 const TOLD_AT_ONCE: usize = 32;
 
@@ -57,7 +63,10 @@ impl Appender {
     }
 
     /// Stores drafts and answers each, in order.
-    pub(super) async fn append(&self, drafts: Vec<v1::ChatDraft>) -> Vec<v1::Appended> {
+    ///
+    /// # Errors
+    /// When none could be stored now: another replica may be able to.
+    pub(super) async fn append(&self, drafts: Vec<v1::ChatDraft>) -> Result<Vec<v1::Appended>, Code> {
         let mut results: Vec<Result<Append, Code>> = Vec::new();
         results.resize_with(drafts.len(), || Err(Code::TryAgain));
         let mut queued: BTreeMap<usize, (Vec<usize>, Vec<Draft>)> = BTreeMap::new();
@@ -84,7 +93,10 @@ impl Appender {
                 results[place] = result;
             }
         }
-        results.into_iter().map(view).collect()
+        if !results.is_empty() && results.iter().all(|result| matches!(result, Err(Code::TryAgain))) {
+            return Err(Code::TryAgain);
+        }
+        Ok(results.into_iter().map(view).collect())
     }
 
     fn queue(&self, room: RoomId) -> usize {
@@ -146,27 +158,41 @@ async fn work(app: App, mut jobs: mpsc::Receiver<Job>, told: mpsc::Sender<Vec<(R
             size += job.drafts.len();
             group.push(job);
         }
+        // Who has given up asking asks again with the same key, maybe elsewhere: nobody waits for that to be done twice.
+        group.retain(|job| !job.answer.is_closed());
+        if group.is_empty() {
+            continue;
+        }
         let (drafts, answers): (Vec<Vec<Draft>>, Vec<_>) =
             group.into_iter().map(|job| (job.drafts, job.answer)).unzip();
         let counts: Vec<usize> = drafts.iter().map(Vec::len).collect();
         let drafts = drafts.concat();
         let results = store(&app, &drafts).await;
 
-        let news = news(&drafts, &results);
+        let news = news(&drafts, &results, app.now());
         if !news.is_empty() && told.try_send(news).is_err() {
             tracing::debug!("nodes will find out by themselves what was said");
         }
         let mut results = results.into_iter();
         for (answer, count) in answers.into_iter().zip(counts) {
-            // Who has given up asking will ask again with the same key.
             let _ = answer.send(results.by_ref().take(count).collect());
         }
     }
 }
 
+/// Stores drafts, or says that they can't be stored now. It is not known then whether they were; the key tells, when
+/// they come again.
+async fn store(app: &App, drafts: &[Draft]) -> Vec<Result<Append, Code>> {
+    if let Ok(results) = timeout(STORING, store_all(app, drafts)).await {
+        return results;
+    }
+    tracing::warn!(drafts = drafts.len(), "chat takes too long to store");
+    drafts.iter().map(|_| Err(Code::TryAgain)).collect()
+}
+
 /// Stores drafts in one transaction. If that fails, each room's alone, then each alone, so that one that can't be
 /// stored takes no other with it. The order of a room's drafts stays.
-async fn store(app: &App, drafts: &[Draft]) -> Vec<Result<Append, Code>> {
+async fn store_all(app: &App, drafts: &[Draft]) -> Vec<Result<Append, Code>> {
     let whole = attempt(app, drafts).await;
     let error = match whole {
         Ok(results) => return results.into_iter().map(Ok).collect(),
@@ -208,13 +234,17 @@ async fn attempt(app: &App, drafts: &[Draft]) -> Result<Vec<Append>, Error> {
     Ok(stored)
 }
 
-/// What was stored for the first time, room by room, in the order of `seq`.
-fn news(drafts: &[Draft], results: &[Result<Append, Code>]) -> Vec<(RoomId, v1::Chat)> {
-    let stored = drafts.iter().zip(results).filter_map(|(draft, result)| match result {
-        Ok(Append { outcome: Outcome::Stored(message), epoch }) => {
-            Some((draft.room, (*epoch, convert::message(message))))
-        }
-        _ => None,
+/// What was stored, room by room, in the order of `seq`. Also what an earlier try has stored lately: its commit may have
+/// been made without anybody hearing of it, and who knows it already takes no notice.
+fn news(drafts: &[Draft], results: &[Result<Append, Code>], now: Timestamp) -> Vec<(RoomId, v1::Chat)> {
+    let stored = drafts.iter().zip(results).filter_map(|(draft, result)| {
+        let Ok(Append { outcome, epoch }) = result else { return None };
+        let message = match outcome {
+            Outcome::Stored(message) => message,
+            Outcome::Repeated(message) if now.since(message.created_at) < LATELY => message,
+            Outcome::Repeated(_) | Outcome::Refused(_) => return None,
+        };
+        Some((draft.room, (*epoch, convert::message(message))))
     });
     by_room(stored)
         .into_iter()
@@ -222,6 +252,7 @@ fn news(drafts: &[Draft], results: &[Result<Append, Code>]) -> Vec<(RoomId, v1::
             let epoch = messages.iter().map(|(epoch, _)| *epoch).max().unwrap_or(0);
             let mut messages: Vec<_> = messages.into_iter().map(|(_, message)| message).collect();
             messages.sort_by_key(|message| message.seq);
+            messages.dedup_by_key(|message| message.seq);
             (room, v1::Chat { epoch, messages })
         })
         .collect()

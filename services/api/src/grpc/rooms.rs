@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use streamit_domain::{RoomId, UserId};
+use streamit_domain::{RoomId, Timestamp, UserId};
 use streamit_storage::chat::{self, Range};
 use streamit_storage::rooms::{self, HostReport, Seen};
 use streamit_wire::{Code, v1};
@@ -15,6 +15,8 @@ use crate::convert;
 use crate::http::error::{ApiError, Result};
 use crate::rooms::moderate::{self, Action};
 
+/// No version or number comes near this: they travel as JSON numbers, too.
+const MOST_VERSION: u64 = (1 << 53) - 1;
 /// The most messages that one answer holds.
 const MOST_MESSAGES: u32 = 500;
 
@@ -72,29 +74,65 @@ pub(super) async fn history(app: &App, request: v1::HistoryRequest) -> Result<v1
     })
 }
 
-pub(super) async fn report_hosts(app: &App, reports: &[HostReport]) -> Result<()> {
-    let mut tx = app.store.begin().await?;
-    let changed = rooms::report_hosts(&mut tx, reports, app.now()).await?;
-    tx.commit().await?;
-    announce::facts_of(app, changed).await;
-    Ok(())
+pub(super) async fn report_hosts(
+    app: &App,
+    request: v1::ReportHostsRequest,
+) -> Result<v1::ReportHostsReply, Status> {
+    check_count(request.reports.len())?;
+    let read = |report: &v1::HostReport| {
+        Some(HostReport {
+            room: RoomId::from_slice(&report.room).ok()?,
+            host: UserId::from_slice(&report.host).ok()?,
+            fence: report.fence,
+            roster_version: report.roster_version,
+            is_back: report.is_back,
+        })
+    };
+    let reports: Vec<_> = request.reports.iter().filter_map(read).collect();
+    let store = async {
+        let mut tx = app.store.begin().await?;
+        let changed = rooms::report_hosts(&mut tx, &reports, app.now()).await?;
+        tx.commit().await.map(|()| changed)
+    };
+    announce::facts_of(app, store.await.map_err(failed)?).await;
+    Ok(v1::ReportHostsReply {})
 }
 
 /// Raises the epoch of rooms of which the database knows less than a node has seen.
-pub(super) async fn report_loss(app: &App, seen: &[Seen]) -> Result<()> {
+pub(super) async fn report_loss(
+    app: &App,
+    request: v1::ReportLossRequest,
+) -> Result<v1::ReportLossReply, Status> {
+    check_count(request.rooms.len())?;
+    let seen: Vec<_> = request.rooms.iter().filter_map(read_seen).collect();
     let raised = app
         .retrying(|| async {
             let mut tx = app.store.begin().await?;
-            let raised = rooms::raise_epochs(&mut tx, seen, app.now()).await?;
+            let raised = rooms::raise_epochs(&mut tx, &seen, app.now()).await?;
             tx.commit().await?;
             Ok(raised)
         })
-        .await?;
+        .await
+        .map_err(status)?;
     for (room, facts_version) in &raised {
         tracing::warn!(room.id = %room, facts_version, "the database has lost something: the room begins a new epoch");
     }
     announce::facts_of(app, raised).await;
-    Ok(())
+    Ok(v1::ReportLossReply {})
+}
+
+/// What was seen of a room, unless it can't be: no version or number gets above 2^53, and one that did would stay there.
+fn read_seen(seen: &v1::Seen) -> Option<Seen> {
+    let numbers = [seen.epoch, seen.facts_version, seen.chat_head, seen.fence];
+    numbers.iter().all(|number| *number < MOST_VERSION).then_some(())?;
+    Some(Seen {
+        room: RoomId::from_slice(&seen.room).ok()?,
+        epoch: seen.epoch,
+        facts_version: seen.facts_version,
+        chat_head: seen.chat_head,
+        chat_at: (seen.chat_at != 0).then_some(Timestamp(seen.chat_at)),
+        fence: seen.fence,
+    })
 }
 
 pub(super) async fn moderate(app: &App, request: &v1::ModerateRequest) -> Result<()> {

@@ -208,7 +208,13 @@ async fn one_message_that_cannot_be_stored_takes_no_other_with_it() {
     assert_eq!(world.act("mute", &room, &ana, &bo).await.0, 200);
     assert_eq!(append(&mut client, vec![draft(&room, &bo, "mmm", "m")]).await[0].error, "MUTED");
     world.store.close().await;
-    assert_eq!(append(&mut client, vec![draft(&room, &ana, "now?", "d")]).await[0].error, "TRY_AGAIN");
+    let drafts = vec![draft(&room, &ana, "now?", "d")];
+    let status = client.append(v1::AppendRequest { drafts }).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unavailable, "TRY_AGAIN"),
+        "another replica is asked"
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ mod grpc;
 mod loss;
 mod malformed;
 mod moderation;
+mod outages;
 mod plumbing;
+#[path = "../../../shared/storage/tests/suite/proxy.rs"]
+mod proxy;
 mod rooms;
 mod sweeper;

@@ -47,11 +47,16 @@ impl World {
 
     pub(crate) async fn with(config: Public) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", dir.path().join("streamit.db").display());
+        Self::on(config, &url, dir).await
+    }
+
+    /// On this database. What else there is goes into `dir`.
+    pub(crate) async fn on(config: Public, url: &str, dir: TempDir) -> Self {
         let entropy: SharedEntropy = SystemEntropy::shared();
         let clock = ManualClock::at_ms(START);
-        let url = format!("sqlite://{}", dir.path().join("streamit.db").display());
         let store =
-            Store::connect(&url, Options { acquire_timeout: PATIENCE, ..Options::default() }).await.unwrap();
+            Store::connect(url, Options { acquire_timeout: PATIENCE, ..Options::default() }).await.unwrap();
         store.migrate(|bytes| entropy.fill(bytes)).await.unwrap();
         let keys = dir.path().join("keys");
         identity::keys::generate(&keys, "first", &*entropy).unwrap();

@@ -242,7 +242,12 @@ impl Store {
 async fn borrow(pool: &PgPool, outage: &Arc<Outage>, patience: (Duration, Duration)) -> Result<Loan> {
     let (to_come, to_answer) = patience;
     outage.check()?;
-    let connection = outage.within(to_come, pool.acquire()).await?;
+    // Boxed: it is large, and would make every future that reads anything large.
+    let connection = outage.within(to_come, Box::pin(pool.acquire())).await.map_err(|error| match error {
+        sqlx::Error::Database(_) => Error::from(error),
+        // Also what breaks the protocol: a server that ends the connection before it has said anything.
+        error => Error::Away(error),
+    })?;
     Ok(Loan::new(connection, to_answer, outage.clone()))
 }
 

@@ -163,7 +163,8 @@ async fn a_server_that_refuses_is_known_at_once_and_found_again(_: Db, proxy: Pr
     fill(&store).await;
     proxy.refuse();
     let start = Instant::now();
-    assert!(is_away(&store.ping().await));
+    let refused = store.ping().await;
+    assert!(is_away(&refused), "{refused:?}");
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     proxy.heal();
     let back = back_after(&store).await;

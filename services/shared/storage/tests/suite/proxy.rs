@@ -1,7 +1,7 @@
 //! A network that can go bad, between a store and its PostgreSQL.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -28,9 +28,9 @@ enum State {
 pub(crate) struct Proxy {
     url: Url,
     /// Of connections to come.
-    fresh: watch::Sender<State>,
-    /// Of those that are open.
-    open: watch::Sender<State>,
+    fresh: Arc<Mutex<State>>,
+    /// Of those that were opened.
+    lines: Arc<Mutex<Vec<watch::Sender<State>>>>,
     loses_commit: Arc<AtomicBool>,
 }
 
@@ -42,31 +42,28 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-        let (fresh, open) = (watch::Sender::new(State::Carried), watch::Sender::new(State::Carried));
-        let loses_commit = Arc::new(AtomicBool::new(false));
-        let (begins, ends, loses) = (fresh.subscribe(), open.clone(), loses_commit.clone());
+        let proxy = Self {
+            url,
+            fresh: Arc::new(Mutex::new(State::Carried)),
+            lines: Arc::default(),
+            loses_commit: Arc::default(),
+        };
+        let (fresh, lines, loses) = (proxy.fresh.clone(), proxy.lines.clone(), proxy.loses_commit.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                // What is said of open connections is not said of this one.
-                let (state, ends, loses) = (*begins.borrow(), ends.subscribe(), loses.clone());
-                let server = server.clone();
-                tokio::spawn(async move {
-                    if state == State::Cut {
-                        return;
-                    }
-                    let Ok(server) = TcpStream::connect(server).await else { return };
-                    let line = watch::Sender::new(state);
-                    let ((from_client, to_client), (from_server, to_server)) =
-                        (client.into_split(), server.into_split());
-                    tokio::select! {
-                        () = carry(from_client, to_server, &line, Some(&loses)) => {}
-                        () = carry(from_server, to_client, &line, None) => {}
-                        () = follow(ends, &line) => {}
-                    }
-                });
+                let (line, state) = {
+                    // In one step: what is said of connections is said of those that are open, or to those that come.
+                    let mut lines = lines.lock().unwrap();
+                    let line = watch::Sender::new(*fresh.lock().unwrap());
+                    lines.retain(|line| line.receiver_count() > 0);
+                    let state = line.subscribe();
+                    lines.push(line.clone());
+                    (line, state)
+                };
+                tokio::spawn(serve(client, server.clone(), line, state, loses.clone()));
             }
         });
-        Self { url, fresh, open, loses_commit }
+        proxy
     }
 
     pub(crate) fn url(&self) -> String {
@@ -75,51 +72,65 @@ impl Proxy {
 
     /// Nothing arrives any more, on any connection, until [`Proxy::heal`].
     pub(crate) fn hold(&self) {
-        self.fresh.send_replace(State::Held);
-        self.open.send_replace(State::Held);
+        self.say(State::Held, State::Held);
     }
 
     /// The connections that are open now carry nothing any more, and never will. New ones work.
     pub(crate) fn forget_open(&self) {
-        self.open.send_replace(State::Forgotten);
+        self.say(State::Carried, State::Forgotten);
     }
 
     /// The connections that are open now end. New ones work.
     pub(crate) fn cut_open(&self) {
-        self.open.send_replace(State::Cut);
+        self.say(State::Carried, State::Cut);
     }
 
     /// Every connection ends, also those to come, until [`Proxy::heal`].
     pub(crate) fn refuse(&self) {
-        self.fresh.send_replace(State::Cut);
-        self.open.send_replace(State::Cut);
+        self.say(State::Cut, State::Cut);
     }
 
     pub(crate) fn heal(&self) {
-        self.fresh.send_replace(State::Carried);
-        self.open.send_replace(State::Carried);
+        self.say(State::Carried, State::Carried);
     }
 
     /// The next commit happens, but its answer gets lost, with its connection.
     pub(crate) fn lose_next_commit(&self) {
         self.loses_commit.store(true, Ordering::Release);
     }
+
+    fn say(&self, fresh: State, open: State) {
+        let lines = self.lines.lock().unwrap();
+        *self.fresh.lock().unwrap() = fresh;
+        for line in &*lines {
+            // What was forgotten is not remembered, and what has ended does not begin again.
+            line.send_if_modified(|state| {
+                let changes = matches!(state, State::Carried | State::Held) || open == State::Cut;
+                if changes {
+                    *state = open;
+                }
+                changes
+            });
+        }
+    }
 }
 
-/// Does to a line what is said of all that are open. What is dead stays dead.
-async fn follow(mut said: watch::Receiver<State>, line: &watch::Sender<State>) {
-    while said.changed().await.is_ok() {
-        let state = *said.borrow_and_update();
-        line.send_if_modified(|line| {
-            let changes = *line != State::Forgotten && *line != state;
-            if changes {
-                *line = state;
-            }
-            changes
-        });
-        if *line.borrow() == State::Cut {
-            return;
-        }
+async fn serve(
+    client: TcpStream,
+    server: String,
+    line: watch::Sender<State>,
+    mut state: watch::Receiver<State>,
+    loses_commit: Arc<AtomicBool>,
+) {
+    if *state.borrow() == State::Cut {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    tokio::select! {
+        () = carry(from_client, to_server, &line, Some(&loses_commit)) => {}
+        () = carry(from_server, to_client, &line, None) => {}
+        _ = state.wait_for(|state| *state == State::Cut) => {}
     }
 }
 
@@ -142,6 +153,7 @@ async fn carry(
         let state = *state.wait_for(|state| *state != State::Held).await.unwrap();
         match state {
             State::Forgotten => continue,
+            State::Cut => return,
             State::AnswerLost if loses_commit.is_none() => return,
             _ => {}
         }
