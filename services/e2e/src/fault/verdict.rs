@@ -159,3 +159,68 @@ pub fn percentile(of: &[Duration], share: f64) -> Duration {
     let at = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(at.saturating_sub(1)).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{End, Message};
+
+    fn message(seq: u64) -> Message {
+        Message { seq, user: "P0".to_owned(), id: format!("P0-{seq}") }
+    }
+
+    /// What P0 saw: a join when nothing was said, then these messages.
+    fn verdict(seqs: &[u64]) -> Verdict {
+        let started = Instant::now();
+        let joined = r#"{"participants":["P0"],"host":"P0"}"#;
+        let mut record = Record { name: "P0".to_owned(), wants_in: true, ..Record::default() };
+        record.joined(&streamit_client::Welcome {
+            participants: serde_json::from_str(joined).unwrap(),
+            history: serde_json::from_str(r#"{"messages":[],"epoch":1}"#).unwrap(),
+            playback: serde_json::from_str(r#"{"is_playing":false,"time":0,"server_time":1,"version":1}"#)
+                .unwrap(),
+        });
+        for seq in seqs {
+            record.sent_at.insert(message(*seq).id, started);
+            record.said(&streamit_client::ChatMessage {
+                user: "P0".to_owned(),
+                message: message(*seq).id,
+                user_id: None,
+                seq: *seq,
+                created_at: String::new(),
+                client_id: None,
+                erased: false,
+            });
+            record.acknowledge(&message(*seq).id);
+        }
+        let run = Run {
+            witnesses: vec![record.witness()],
+            acknowledged: record.acknowledged.clone(),
+            end: End { epoch: 1, messages: (1..=3).map(message).collect(), present: record.present.clone() },
+            ..Run::default()
+        };
+        Verdict::of(run, vec![record], Vec::new(), started, String::new())
+    }
+
+    #[test]
+    fn what_a_viewer_recorded_is_what_the_checker_judges() {
+        let good = verdict(&[1, 2, 3]);
+        good.assert_kept();
+        assert_eq!(good.heard_after(good.started..Instant::now()).len(), 3);
+        let hole = verdict(&[1, 3]);
+        assert!(matches!(hole.violations[..], [Violation::Hole { expected: 2, got: 3, .. }]));
+        assert!(hole.explain().contains("what P0 saw last"), "{}", hole.explain());
+        let lost = verdict(&[1, 2, 3, 4]);
+        assert!(lost.violations.contains(&Violation::Lost { id: "P0-4".to_owned() }));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let of = |values: &[u64], share| {
+            let values: Vec<Duration> = values.iter().map(|ms| Duration::from_millis(*ms)).collect();
+            percentile(&values, share).as_millis()
+        };
+        assert_eq!(of(&[], 0.99), 0);
+        assert_eq!((of(&[7], 0.5), of(&[3, 1, 2], 0.5), of(&[3, 1, 2], 1.0)), (7, 2, 3));
+    }
+}
