@@ -91,7 +91,7 @@ async fn beat(node: &Arc<Node>, stop: &CancellationToken) {
         if std::mem::replace(&mut lives, node.pauses.lives()) != node.pauses.lives() {
             // So that rooms in which nothing happens come to hear of the new life, too.
             for (_, room) in node.rooms.list() {
-                let _ = room.try_send(Input::Notice(streamit_bus::Notice::Lost));
+                let _ = room.try_send(Input::Tick);
             }
         }
         let own = node.incarnation();

@@ -20,6 +20,7 @@ impl Room {
         match notice {
             Notice::Roster(change) => self.apply(&change, now),
             Notice::Lost => self.ask_for_everything(),
+            Notice::Renewed => {} // all rooms are being compared
             Notice::Event(event) => match &event.kind {
                 Some(v1::event::Kind::Playback(state)) => {
                     if let Ok(state) = Playback::try_from(state) {

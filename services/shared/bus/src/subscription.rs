@@ -18,8 +18,11 @@ pub enum Notice {
     Event(Arc<v1::Event>),
     /// Somebody came or went.
     Roster(Arc<RosterChange>),
-    /// News was lost here: compare versions.
+    /// The receiver was too slow and news was dropped: compare versions.
     Lost,
+    /// The line that carries all subscriptions was made anew; what was told meanwhile was not heard. It comes with a doubt
+    /// ([`crate::Rooms::doubts`]), so that all rooms are compared together rather than each asking for itself.
+    Renewed,
 }
 
 /// News of one room, as it comes. Dropping it unsubscribes.

@@ -137,3 +137,28 @@ fn an_answer_that_news_has_overtaken_takes_nothing_back() {
     world.on(Input::PlaybackSet(again, Ok(Cas::Stored)));
     assert_eq!(world.types(1), ["PLAYBACK_STATE", "PLAYBACK_STATE"], "the third and ours, each once");
 }
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[test]
+fn a_clock_that_jumps_does_not_move_a_running_film() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    world.frames(1);
+    world.ahead = HOUR;
+    world.on(Input::Jumped(HOUR));
+    let frames = world.frames(1);
+    assert_eq!((frames.len(), &frames[0]["time"]), (1, &10.0.into()), "{frames:?}");
+    assert!(frames[0]["version"].as_u64().unwrap() > next.version.number);
+    let (expect, again) = world.set();
+    assert_eq!((expect.version, again.at), (Some(next.version), next.at.plus(HOUR)));
+    // Another node was faster: what it stored is the same film.
+    let mut theirs = again;
+    theirs.version.number += 1;
+    world.on(Input::PlaybackSet(again, Ok(Cas::Conflict(theirs))));
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+    assert_eq!(world.frames(1).len(), 1);
+}

@@ -42,6 +42,8 @@ pub(super) fn person(standing: Standing, removed: u64, changed: u64) -> Person {
 pub(super) struct World {
     pub(super) room: Room,
     pub(super) up: u64,
+    /// How far room time is ahead of where uptime alone would have it.
+    pub(super) ahead: Duration,
     pub(super) roster: Roster,
     pub(super) outboxes: HashMap<u64, Arc<Outbox>>,
     pub(super) waiting: Vec<Effect>,
@@ -59,11 +61,11 @@ impl World {
         let opening = Opening { facts: facts(5), history, playback };
         let room = Room::open(setup, opening, Now { room: Timestamp(START), up: 0 });
         let roster = Roster { version: 10, ..Roster::default() };
-        Self { room, up: 0, roster, outboxes: HashMap::new(), waiting: Vec::new() }
+        Self { room, up: 0, ahead: Duration::ZERO, roster, outboxes: HashMap::new(), waiting: Vec::new() }
     }
 
     pub(super) fn on(&mut self, input: Input) {
-        let now = Now { room: Timestamp(START + self.up as i64), up: self.up };
+        let now = Now { room: Timestamp(START + self.up as i64).plus(self.ahead), up: self.up };
         let effects = self.room.on(input, now);
         self.waiting.extend(effects);
     }

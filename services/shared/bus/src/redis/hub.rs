@@ -264,7 +264,7 @@ impl Hub {
         state.topics.keys().copied().collect()
     }
 
-    /// The connection has joined all that [`Hub::begin`] named. What happened before is lost to whoever listened.
+    /// The connection has joined all that [`Hub::begin`] named. What happened before was not heard.
     pub(super) fn up(&self, is_first: bool) {
         let mut state = self.state.lock();
         state.link = Link::Up;
@@ -273,7 +273,7 @@ impl Hub {
         }
         for listeners in state.topics.values() {
             for (_, feed) in &listeners.feeds {
-                feed.push(Notice::Lost);
+                feed.push(Notice::Renewed);
             }
         }
         drop(state);
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(hub.begin(), [Topic::All]);
         hub.joined(&[Topic::All]);
         hub.up(false);
-        assert!(matches!(a.next().await, Some(Notice::Lost)));
+        assert!(matches!(a.next().await, Some(Notice::Renewed)));
         assert_eq!(hub.doubts(), 1);
         hub.close();
         assert!(a.next().await.is_none());

@@ -98,7 +98,7 @@ async fn a_redis_that_comes_back_empty_is_noticed_and_versions_go_on_growing() {
     assert!(rooms.now() >= now, "room time goes on");
 
     let _server = Server::start_on(port).await;
-    hear_lost(&mut heard).await;
+    hear_renewed(&mut heard).await;
     healthy(&rooms).await;
     assert!(rooms.doubts() > doubts);
     assert_eq!(rooms.refresh(&[room]).await.unwrap(), [streamit_bus::LiveVersions::default()]);
@@ -183,7 +183,7 @@ async fn a_network_that_swallows_everything_is_got_over() {
     proxy.freeze_all();
     assert!(matches!(rooms.roster(room).await, Err(Error::Away(_))), "a call ends at its deadline");
     one_of_each(&rooms).await;
-    hear_lost(&mut heard).await;
+    hear_renewed(&mut heard).await;
     assert!(rooms.doubts() > doubts);
     news_comes_through(&rooms, &mut heard, room).await;
     healthy(&*rooms).await;

@@ -39,9 +39,9 @@ async fn a_cut_subscription_is_made_again_and_everybody_is_told() {
     assert_eq!(cut(&mut operator).await, 1, "one connection carries all subscriptions");
 
     for heard in &mut listeners {
-        hear_lost(heard).await;
+        hear_renewed(heard).await;
     }
-    hear_lost(&mut all).await;
+    hear_renewed(&mut all).await;
     until("the node doubts", async || rooms.doubts() > doubts).await;
     healthy(&rooms).await;
     for (room, heard) in here.iter().zip(&mut listeners).step_by(97) {
@@ -66,7 +66,7 @@ async fn a_subscription_that_is_cut_again_and_again_comes_back_and_leaves_nothin
         drop(asked);
     }
     for (room, heard) in here.iter().zip(&mut listeners).step_by(97) {
-        hear_lost(heard).await;
+        hear_renewed(heard).await;
         // News may be lost until the last cut is got over; afterwards none is.
         healthy(&rooms).await;
         news_comes_through(&rooms, heard, *room).await;
@@ -88,7 +88,7 @@ async fn a_subscription_that_carries_nothing_is_noticed_by_the_probe() {
     let doubts = rooms.doubts();
 
     proxy.freeze_subscriptions();
-    hear_lost(&mut heard).await;
+    hear_renewed(&mut heard).await;
     assert!(rooms.doubts() > doubts);
     news_comes_through(&rooms, &mut heard, room).await;
     healthy(&rooms).await;
@@ -105,7 +105,7 @@ async fn a_subscription_that_carries_nothing_is_got_over_within_five_seconds() {
 
     proxy.freeze_subscriptions();
     let frozen = Instant::now();
-    hear_lost(&mut heard).await;
+    hear_renewed(&mut heard).await;
     news_comes_through(&rooms, &mut heard, room).await;
     assert!(frozen.elapsed() < Duration::from_secs(5), "it took {:?}", frozen.elapsed());
 }
@@ -120,7 +120,7 @@ async fn who_comes_while_a_subscription_carries_nothing_does_not_keep_it_from_be
     proxy.freeze_subscriptions();
     let frozen = Instant::now();
     let _confirmed_or_not = rooms.subscribe(room()).await;
-    hear_lost(&mut heard).await;
+    hear_renewed(&mut heard).await;
     // A command of the server that is never answered is given up only after 5 s.
     assert!(frozen.elapsed() < Duration::from_secs(3), "it took {:?}", frozen.elapsed());
     news_comes_through(&rooms, &mut heard, here).await;

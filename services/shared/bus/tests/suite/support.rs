@@ -248,9 +248,9 @@ pub(crate) async fn nothing_heard(rooms: &SharedRooms, room: RoomId, subscriptio
     assert_eq!(id_of(&notice), Some(mark), "something was announced: {notice:?}");
 }
 
-/// Waits until a notice says that news was lost.
-pub(crate) async fn hear_lost(subscription: &mut Subscription) {
-    while !matches!(hear(subscription).await, Notice::Lost) {}
+/// Waits until a notice says that the subscription was made anew.
+pub(crate) async fn hear_renewed(subscription: &mut Subscription) {
+    while !matches!(hear(subscription).await, Notice::Renewed) {}
 }
 
 /// The names of a list of users, sorted.
