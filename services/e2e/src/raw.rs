@@ -72,8 +72,11 @@ impl RawSocket {
     /// # Panics
     /// When the upgrade is refused.
     pub async fn open_narrow(base: &str, path: &str) -> Self {
+        /// What fits into a packet of a usual network. Of the loopback's packets the kernel would keep megabytes.
+        const PACKET: u32 = 1_400;
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
+        socket2::SockRef::from(&socket).set_tcp_mss(PACKET).unwrap();
         Self::open_on(socket, base, path).await
     }
 
