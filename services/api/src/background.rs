@@ -45,10 +45,15 @@ pub(crate) async fn run(app: &App, reporter: &HealthReporter, shutdown: Cancella
         () = shutdown.cancelled() => {}
         () = work => {}
     }
-    reporter.set_not_serving::<AuthorityServer<Service>>().await;
+    stop_serving(reporter).await;
     app.tasks.close();
     app.tasks.wait().await;
     note("rooms that somebody was in", write_active(app).await);
+}
+
+/// Tells over gRPC that nodes are to ask elsewhere.
+pub(crate) async fn stop_serving(reporter: &HealthReporter) {
+    reporter.set_not_serving::<AuthorityServer<Service>>().await;
 }
 
 /// Says in the log that something did not work this time.

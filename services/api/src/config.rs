@@ -35,6 +35,16 @@ pub struct Config {
     /// `.pem` is the key's id; the last name signs once it has been published for 10 minutes. Required.
     #[arg(long, env = "STREAMIT_SIGNING_KEYS", value_name = "DIRECTORY")]
     pub signing_keys: Option<PathBuf>,
+    /// How long a stop may take, in seconds: a fifth of it unready but serving, then no longer listening, until what is
+    /// under way is finished.
+    #[arg(
+        long,
+        env = "STREAMIT_DRAIN_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u16).range(0..=3600)
+    )]
+    pub drain_seconds: u16,
     /// The part that does not depend on how the api is deployed.
     #[command(flatten)]
     pub public: Public,
@@ -93,7 +103,30 @@ impl Default for Public {
     }
 }
 
+/// How a stop goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long it goes on serving after it has said that it is not ready, so that balancers and nodes look elsewhere.
+    pub unready: Duration,
+    /// When it must be out.
+    pub deadline: Duration,
+}
+
+impl Drain {
+    /// A drain that is done within `deadline`; 10 s make 2 s of still serving.
+    #[must_use]
+    pub fn within(deadline: Duration) -> Self {
+        Self { unready: deadline / 5, deadline }
+    }
+}
+
 impl Config {
+    /// How a stop goes.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        Drain::within(Duration::from_secs(u64::from(self.drain_seconds)))
+    }
+
     /// Checks what one option alone can't tell.
     ///
     /// # Errors
@@ -200,6 +233,8 @@ mod tests {
         assert_eq!(config.grpc_listen.to_string(), "127.0.0.1:50051");
         assert_eq!(config.public.access_ttl, Duration::from_secs(43_200));
         assert_eq!(config.public.limits, Limits::On);
+        let drain = config.drain();
+        assert_eq!((drain.unready.as_secs(), drain.deadline.as_secs()), (2, 10));
     }
 
     #[test]

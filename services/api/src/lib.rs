@@ -51,14 +51,12 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use self::app::App;
-use self::config::Config;
+use self::config::{Config, Drain};
 
-/// How long calls of nodes that are under way may go on after a stop.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long a stop may take as a whole, with a database and a Redis that don't answer.
-pub const LAST_DRAIN: Duration = Duration::from_secs(11);
-/// How long one call of a node may take.
-const CALL: Duration = Duration::from_secs(10);
+/// How long a stream of a node may last, reflection or a watch of health, say. Calls have a deadline of their own.
+const STREAM: Duration = Duration::from_secs(10);
+/// How much longer than it should a stop may take when the database and Redis don't answer.
+pub const SLACK: Duration = Duration::from_secs(1);
 
 /// What the api needs from outside.
 pub struct Deps {
@@ -172,7 +170,9 @@ impl Api {
         Box::pin(background::run(&self.app, &self.reporter, shutdown)).await;
     }
 
-    /// Serves until `shutdown` fires, then lets what is under way finish.
+    /// Serves until `shutdown` fires. Then it says that it is not ready, over HTTP and gRPC, and goes on serving until
+    /// that has been seen; then it listens no more, has nodes take their calls elsewhere (GOAWAY), and lets what is
+    /// under way finish.
     ///
     /// # Errors
     /// When a listener fails.
@@ -180,26 +180,41 @@ impl Api {
         &self,
         http: TcpListener,
         grpc: TcpListener,
+        drain: Drain,
         shutdown: CancellationToken,
     ) -> anyhow::Result<()> {
-        let http = streamit_edge::serve(http, self.http(), shutdown.clone());
+        let staying = self.app.health.check("not draining");
+        staying.set(true);
+        let stop = CancellationToken::new();
+        let leaving = async {
+            shutdown.cancelled().await;
+            staying.set(false);
+            background::stop_serving(&self.reporter).await;
+            tracing::info!("draining: not ready, still serving");
+            tokio::time::sleep(drain.unready).await;
+            stop.cancel();
+        };
+        let http = streamit_edge::serve(http, self.http(), stop.clone());
         let calls = Server::builder()
-            .timeout(CALL)
+            .timeout(STREAM)
             .http2_keepalive_interval(Some(Duration::from_secs(10)))
             .add_routes(self.grpc())
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(grpc).with_nodelay(Some(true)),
-                shutdown.clone().cancelled_owned(),
+                stop.clone().cancelled_owned(),
             );
         // Nodes keep their connections for ever: after a stop they are waited for only so long.
-        let patience = shutdown.clone();
-        let calls = async move {
+        let patience = async {
+            stop.cancelled().await;
+            tokio::time::sleep(drain.deadline.saturating_sub(drain.unready)).await;
+        };
+        let calls = async {
             tokio::select! {
                 served = calls => served.context("gRPC could not be served"),
-                () = async { patience.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+                () = patience => Ok(()),
             }
         };
-        let ((), calls, ()) = tokio::join!(http, calls, self.background(shutdown));
+        let ((), (), calls, ()) = tokio::join!(leaving, http, calls, self.background(stop.clone()));
         self.app.store.close().await;
         calls
     }
@@ -216,5 +231,6 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let deps = deps(&config).await?;
-    Api::new(config.public, deps)?.serve(http, grpc, shutdown).await
+    let drain = config.drain();
+    Api::new(config.public, deps)?.serve(http, grpc, drain, shutdown).await
 }

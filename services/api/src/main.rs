@@ -74,17 +74,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         deps = streamit_api::deps(&config) => deps?,
         () = stop.first.cancelled() => return Ok(()),
     };
+    let drain = config.drain();
     let api = Api::new(config.public, deps)?;
     say(&format!("listening http://{}\nlistening grpc://{}\n", http.local_addr()?, grpc.local_addr()?))?;
     let late = {
         let first = stop.first.clone();
         async move {
             first.cancelled().await;
-            tokio::time::sleep(streamit_api::LAST_DRAIN).await;
+            tokio::time::sleep(drain.deadline + streamit_api::SLACK).await;
         }
     };
     tokio::select! {
-        served = api.serve(http, grpc, stop.first) => served,
+        served = api.serve(http, grpc, drain, stop.first) => served,
         () = stop.second.cancelled() => Ok(()),
         () = late => {
             tracing::warn!("left before everything was finished");

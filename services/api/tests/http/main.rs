@@ -15,4 +15,5 @@ mod plumbing;
 #[path = "../../../shared/storage/tests/suite/proxy.rs"]
 mod proxy;
 mod rooms;
+mod stopping;
 mod sweeper;
