@@ -113,7 +113,7 @@ pub struct Slow {
     /// How many are slow.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub slow: u32,
-    /// How many messages of 500 characters are said each second.
+    /// How many messages of 250 characters are said each second.
     #[arg(long, default_value_t = 10.0)]
     pub rate: f64,
     /// How often it is measured without and with them.

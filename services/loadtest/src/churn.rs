@@ -173,7 +173,7 @@ impl Table for Report {
         rows.push(("latency meanwhile".to_owned(), format!("{} ({})", self.during_us, self.during_us.count)));
         let Counts { lost, repeated, ended, .. } = self.load.counts;
         rows.push(("lost, repeated, thrown out".to_owned(), format!("{lost}, {repeated}, {ended}")));
-        rows.push(self.health.row());
+        rows.extend(self.health.rows());
         rows
     }
 }

@@ -4,6 +4,7 @@
 //! answer counts from the moment the question was *due*, and a question does not wait for the answer to the one
 //! before. All of it runs in a thread of its own, so that the crowd in this process does not delay it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -34,23 +35,24 @@ pub struct Probes {
     stop: CancellationToken,
     thread: JoinHandle<anyhow::Result<()>>,
     noted: Arc<Noted>,
-    servers: usize,
 }
 
 #[derive(Debug, Default)]
 struct Noted {
     latency: Histogram,
+    /// By the option that names the server.
+    each: Vec<(String, Histogram)>,
     late: Histogram,
     failed: Histogram,
 }
 
 /// What was answered.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Answers {
-    /// How many servers were asked.
-    pub servers: usize,
     /// From due to answered.
     pub latency_us: Quantiles,
+    /// The same of each server, by the option that names it.
+    pub each_us: BTreeMap<String, Quantiles>,
     /// Answers that came after the bound.
     pub late: u64,
     /// Questions without a good answer.
@@ -66,16 +68,13 @@ impl Answers {
 
     /// For people to read.
     #[must_use]
-    pub fn row(&self) -> (String, String) {
-        let Self { servers, latency_us, late, failed } = self;
-        let count = latency_us.count;
-        let bound = BOUND.as_millis();
-        (
-            "health of all servers".to_owned(),
-            format!(
-                "{latency_us} ({count} answers of {servers} servers; {late} after {bound} ms, {failed} none)"
-            ),
-        )
+    pub fn rows(&self) -> Vec<(String, String)> {
+        let Self { latency_us, late, failed, .. } = self;
+        let (count, bound) = (latency_us.count, BOUND.as_millis());
+        let all = format!("{latency_us} ({count} answers; {late} after {bound} ms, {failed} none)");
+        let mut rows = vec![("health of all servers".to_owned(), all)];
+        rows.extend(self.each_us.iter().map(|(server, us)| (format!("health of {server}"), us.to_string())));
+        rows
     }
 }
 
@@ -84,14 +83,18 @@ impl Answers {
 /// # Errors
 /// When an address is not one.
 pub fn watch(target: &Target) -> anyhow::Result<Probes> {
-    let mut servers = Vec::new();
-    for base in std::iter::once(&target.url).chain(&target.ws) {
+    let nodes = target.ws.iter().enumerate().map(|(n, ws)| (format!("--ws {n}"), ws));
+    let (mut servers, mut noted) = (Vec::new(), Noted::default());
+    for (name, base) in std::iter::once(("--url".to_owned(), &target.url)).chain(nodes) {
         let url = Url::parse(base).with_context(|| format!("`{base}` is not an address"))?;
-        let server = url.socket_addrs(|| None).with_context(|| format!("`{base}` can't be found"))?;
-        servers.extend(server.first().copied().filter(|server| !servers.contains(server)));
+        let found = url.socket_addrs(|| None).with_context(|| format!("`{base}` can't be found"))?;
+        if let Some(server) = found.first().filter(|server| !servers.contains(*server)) {
+            servers.push(*server);
+            noted.each.push((name, Histogram::default()));
+        }
     }
-    let (stop, noted) = (CancellationToken::new(), Arc::new(Noted::default()));
-    let (stopped, notes, count) = (stop.clone(), noted.clone(), servers.len());
+    let (stop, noted) = (CancellationToken::new(), Arc::new(noted));
+    let (stopped, notes) = (stop.clone(), noted.clone());
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
@@ -102,9 +105,8 @@ pub fn watch(target: &Target) -> anyhow::Result<Probes> {
                     () = sleep_until(due.into()) => {}
                     () = stopped.cancelled() => break,
                 }
-                for (server, question) in
-                    servers.iter().flat_map(|s| QUESTIONS.map(|question| (*s, question)))
-                {
+                let questions = |(n, server): (usize, &_)| QUESTIONS.map(|question| (n, *server, question));
+                for (n, server, question) in servers.iter().enumerate().flat_map(questions) {
                     let notes = notes.clone();
                     asking.spawn(async move {
                         let answered = timeout(PATIENCE, ask(server, question)).await;
@@ -115,6 +117,7 @@ pub fn watch(target: &Target) -> anyhow::Result<Probes> {
                             _ => return notes.failed.record(took),
                         }
                         notes.latency.record(took);
+                        notes.each[n].1.record(took);
                     });
                 }
                 while asking.try_join_next().is_some() {}
@@ -123,7 +126,7 @@ pub fn watch(target: &Target) -> anyhow::Result<Probes> {
         });
         Ok(())
     });
-    Ok(Probes { stop, thread, noted, servers: count })
+    Ok(Probes { stop, thread, noted })
 }
 
 impl Probes {
@@ -135,10 +138,10 @@ impl Probes {
         self.stop.cancel();
         let asked = tokio::task::spawn_blocking(|| self.thread.join()).await?;
         asked.map_err(|_| anyhow::anyhow!("the questions failed"))??;
-        let Noted { latency, late, failed } = &*self.noted;
+        let Noted { latency, each, late, failed } = &*self.noted;
         Ok(Answers {
-            servers: self.servers,
             latency_us: latency.quantiles(),
+            each_us: each.iter().map(|(server, each)| (server.clone(), each.quantiles())).collect(),
             late: late.count(),
             failed: failed.count(),
         })

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::{interval, sleep, timeout, timeout_at};
+use tokio::time::{interval, interval_at, sleep, timeout, timeout_at};
 
 use crate::args::{Slow, Target, What};
 use crate::beat::{Beat, Counts, Ear, Outcome, WindowId};
@@ -28,6 +28,8 @@ const BOUND: f64 = 0.1;
 const KEPT_KIB: f64 = 64.0;
 /// Of fewer than these, what each costs can't be told from what the process does otherwise.
 const ENOUGH: u32 = 100;
+/// How long a message is. At ten a second, what somebody misses until he is let go is less than what can be resumed.
+const TEXT: usize = 250;
 /// One byte each.
 const SIP: Duration = Duration::from_secs(1);
 /// How long it may take until they are let go: the kernel's buffers have to fill, then 20 s begin.
@@ -72,7 +74,7 @@ pub struct Report {
     pub members: u32,
     /// Slow ones.
     pub slow: u32,
-    /// Messages of 500 characters a second.
+    /// Messages a second.
     pub rate: f64,
     /// Latency of the others before.
     pub before_us: Vec<Quantiles>,
@@ -116,7 +118,7 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
     let mut lines = crowd::sit(target, &seats).await?;
     let slow_lines = lines.split_off(others);
     let mut beat =
-        Beat::start(vec![(lines[0].0.voice(), What::Chat)], wanted.rate, &"0123456789".repeat(50))?;
+        Beat::start(vec![(lines[0].0.voice(), What::Chat)], wanted.rate, &"0123456789".repeat(TEXT / 10))?;
     let (host, welcome) = lines.remove(0);
     let mut online = beat.count(host, beat.ear(0, welcome.since.seq), welcome.online);
     for (line, welcome) in lines {
@@ -124,10 +126,11 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
     }
     let (step, steps) = watch::channel(Step::Read);
     let shared = Arc::new(Shared { step: steps, fates: Mutex::default(), finished: watch::Sender::new(0) });
-    for (seat, (line, welcome)) in seats.split_off(others).into_iter().zip(slow_lines) {
+    for (n, (seat, (line, welcome))) in seats.split_off(others).into_iter().zip(slow_lines).enumerate() {
         let ear = beat.ear(0, welcome.since.seq);
+        let phase = n as f64 / f64::from(wanted.slow);
         let reader =
-            Reader { seat, line: Some(line), ear, epoch: welcome.since.epoch, shared: shared.clone() };
+            Reader { seat, line: Some(line), ear, epoch: welcome.since.epoch, phase, shared: shared.clone() };
         beat.listen_with(reader.live());
     }
 
@@ -215,6 +218,8 @@ struct Reader {
     line: Option<Line>,
     ear: Ear,
     epoch: u64,
+    /// When in a second this one sips, as a share.
+    phase: f64,
     shared: Arc<Shared>,
 }
 
@@ -261,7 +266,8 @@ impl Reader {
     }
 
     async fn sip_while(&mut self, step: &mut watch::Receiver<Step>) {
-        let mut tick = interval(SIP);
+        // Each in his own moment of the second: a thousand at once would be felt by the others, in this process.
+        let mut tick = interval_at((Instant::now() + SIP.mul_f64(self.phase)).into(), SIP);
         loop {
             tokio::select! {
                 changed = step.changed() => {

@@ -144,7 +144,7 @@ impl Table for Report {
             "lost, repeated, thrown out".to_owned(),
             format!("{}, {}, {}", counts.lost, counts.repeated, counts.ended),
         ));
-        rows.push(self.health.row());
+        rows.extend(self.health.rows());
         rows
     }
 }
