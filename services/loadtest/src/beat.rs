@@ -17,7 +17,8 @@ use tokio::time::timeout;
 
 use crate::args::What;
 use crate::histogram::{Histogram, Quantiles};
-use crate::line::{Heard, Line, Told, Voice};
+use crate::line::{Heard, Line, Voice};
+use crate::told::Told;
 
 /// Messages that may wait for a room's sender. It only falls behind when the server no longer reads.
 const BEHIND: usize = 1_024;

@@ -16,8 +16,9 @@ use crate::beat::{Beat, Counts, Ear, Outcome};
 use crate::crowd;
 use crate::door::{Entries, come_in};
 use crate::histogram::{Histogram, Quantiles};
-use crate::line::{Heard, Line, Seat, Since, Told, Welcome};
+use crate::line::{Heard, Line, Seat, Since, Welcome};
 use crate::report::{Promise, Table};
+use crate::told::Told;
 
 /// For how long it is measured before.
 const CALM: Duration = Duration::from_secs(5);

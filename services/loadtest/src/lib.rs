@@ -27,6 +27,7 @@ pub mod process;
 pub mod report;
 pub mod slow;
 pub mod storm;
+pub mod told;
 
 use args::{Args, Scenario};
 

@@ -4,7 +4,6 @@
 //! fall silent without going, or to be five thousand at once needs less than that. Frames are masked with zeros,
 //! which the protocol allows; a `ws://` address is all that can be dialled.
 
-use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,6 +15,8 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
+
+use crate::told::Told;
 
 /// How much is read at once, in bytes.
 const READ: usize = 16 * 1024;
@@ -80,58 +81,6 @@ pub enum Heard<'a> {
     Text(&'a [u8]),
     /// Nothing any more.
     End(End),
-}
-
-/// What a text frame says, as far as anybody here asks.
-#[derive(Debug, Deserialize)]
-pub struct Told<'a> {
-    /// Its type.
-    #[serde(borrow, rename = "type")]
-    pub kind: Cow<'a, str>,
-    /// The number of a message.
-    pub seq: Option<u64>,
-    /// What its sender called it.
-    pub client_id: Option<String>,
-    /// Where the film stands.
-    pub time: Option<f64>,
-    /// How many are here.
-    pub online: Option<u64>,
-    /// Whether a history continues where it was asked to.
-    #[serde(default)]
-    pub resumed: bool,
-    /// The number of a history's last message.
-    pub head: Option<u64>,
-    /// Which count a history belongs to.
-    pub epoch: Option<u64>,
-    /// What a history holds.
-    #[serde(default)]
-    pub messages: Vec<Said>,
-}
-
-/// A message of a history.
-#[derive(Debug, Deserialize)]
-pub struct Said {
-    /// Its number.
-    pub seq: u64,
-}
-
-impl<'a> Told<'a> {
-    /// Reads a frame; none when it is not one of the protocol's.
-    #[must_use]
-    pub fn read(frame: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(frame).ok()
-    }
-
-    /// How many are online after this, if so many were before; gives whether that is another number.
-    pub fn count(&self, online: &mut u64) -> bool {
-        let now = match (&*self.kind, self.online) {
-            ("ROOM_PARTICIPANTS" | "ROOM_UPDATED", Some(now)) => now,
-            ("USER_JOINED", _) => *online + 1,
-            ("USER_LEFT", _) => online.saturating_sub(1),
-            _ => *online,
-        };
-        std::mem::replace(online, now) != now
-    }
 }
 
 /// What a join brought.
@@ -476,31 +425,5 @@ mod tests {
         assert_eq!((end.code, end.retry_in_ms), (Some(1013), Some(1_500)));
         assert_eq!(End::read(&[]).code, Some(1005));
         assert_eq!(End::read(&4002_u16.to_be_bytes()).retry_in_ms, None);
-    }
-
-    #[test]
-    fn a_frame_says_what_is_asked() {
-        let said = br#"{"type":"CHAT_MESSAGE","seq":7,"user":"a","message":"\"hi\"","client_id":"3"}"#;
-        let told = Told::read(said).unwrap();
-        assert_eq!((&*told.kind, told.seq, told.client_id.as_deref()), ("CHAT_MESSAGE", Some(7), Some("3")));
-        let history = br#"{"type":"CHAT_HISTORY","messages":[{"seq":4}],"resumed":true,"epoch":1,"head":4}"#;
-        let told = Told::read(history).unwrap();
-        assert_eq!((told.resumed, told.head, told.messages[0].seq), (true, Some(4), 4));
-        assert!(Told::read(b"nonsense").is_none());
-    }
-
-    #[test]
-    fn who_is_online_is_counted_from_what_is_told() {
-        let mut online = 5;
-        let frames = [
-            r#"{"type":"USER_LEFT","user":"a"}"#,
-            r#"{"type":"PONG"}"#,
-            r#"{"type":"ROOM_UPDATED","online":250}"#,
-        ];
-        let told = frames.map(|frame| {
-            let changed = Told::read(frame.as_bytes()).unwrap().count(&mut online);
-            (changed, online)
-        });
-        assert_eq!(told, [(true, 4), (false, 4), (true, 250)]);
     }
 }

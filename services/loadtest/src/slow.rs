@@ -18,8 +18,9 @@ use crate::args::{Slow, Target, What};
 use crate::beat::{Beat, Counts, Ear, Outcome, WindowId};
 use crate::door::come_in;
 use crate::histogram::Quantiles;
-use crate::line::{End, Heard, Line, Seat, Since, Told};
+use crate::line::{End, Heard, Line, Seat, Since};
 use crate::report::{Promise, Table};
+use crate::told::Told;
 use crate::{crowd, process};
 
 /// How much later the others may have things, as a share.

@@ -56,7 +56,8 @@ async fn member(stream: TcpStream, rooms: Rooms, lose: Option<u64>) {
         path = request.uri().path().to_owned();
         Ok(response)
     };
-    let line = tokio_tungstenite::accept_hdr_async(stream, note).await.unwrap();
+    // Whoever asks for its health is no member.
+    let Ok(line) = tokio_tungstenite::accept_hdr_async(stream, note).await else { return };
     let (mut sink, mut stream) = line.split();
     let (queue, mut frames) = unbounded_channel::<String>();
     for frame in [
@@ -143,4 +144,43 @@ async fn idle_connections_are_all_in_before_memory_is_read() {
     let (result, out) = measure(&idle, start(None).await).await;
     result.unwrap();
     assert!(out.contains("25 in 3 rooms") && out.contains("KiB for each connection"), "{out}");
+}
+
+const RUSH: [&str; 12] = [
+    "storm",
+    "--json",
+    "--connections",
+    "20",
+    "--room-size",
+    "5",
+    "--established",
+    "2",
+    "--rate",
+    "20",
+    "--within",
+    "5s",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rush_in_which_nothing_is_lost_is_told_so() {
+    // How fast it is depends on the machine, and so does whether the promise is kept.
+    let (_, out) = measure(&RUSH, start(None).await).await;
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&report["entries"]["inside"], &report["entries"]["at_once"]),
+        (&json!(20), &json!(20)),
+        "{out}"
+    );
+    assert_eq!((&report["load"]["counts"]["lost"], &report["thrown_out"]), (&json!(0), &json!(0)), "{out}");
+    for what in ["chat_us", "playback_us", "chat_before_us", "playback_before_us"] {
+        assert!(report[what]["count"].as_u64().unwrap() > 0, "{what}: {out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_lost_in_a_rush_breaks_it() {
+    let (result, out) = measure(&RUSH, start(Some(9)).await).await;
+    assert!(result.unwrap_err().to_string().contains("missed something"), "{out}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["load"]["counts"]["lost"], 5, "{out}");
 }
