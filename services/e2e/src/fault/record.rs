@@ -57,8 +57,8 @@ pub struct Break {
     pub reason: CloseReason,
     /// When it was in the room again.
     pub back: Option<Instant>,
-    /// The codes that tries to come back ended with.
-    pub refusals: Vec<u16>,
+    /// How tries to come back ended.
+    pub refusals: Vec<CloseReason>,
 }
 
 impl Break {
@@ -68,11 +68,12 @@ impl Break {
         self.back.unwrap_or_else(Instant::now) - self.lost
     }
 
-    /// How long it took beyond what the server had asked for.
+    /// How long it took beyond what the servers had asked for.
     #[must_use]
     pub fn beyond_hint(&self) -> Duration {
-        let hint = self.reason.retry_in_ms.map_or(Duration::ZERO, Duration::from_millis);
-        self.length().saturating_sub(hint)
+        let told =
+            std::iter::once(&self.reason).chain(&self.refusals).filter_map(|reason| reason.retry_in_ms);
+        self.length().saturating_sub(Duration::from_millis(told.sum()))
     }
 }
 
@@ -135,7 +136,7 @@ impl Record {
             self.sees(Seen::Ended(Some(reason.code).filter(|code| *code != CloseReason::BROKEN)));
             self.breaks.push(Break { lost: since, reason, back: None, refusals: Vec::new() });
         } else if let Some(open) = self.breaks.last_mut() {
-            open.refusals.push(reason.code);
+            open.refusals.push(reason);
         }
     }
 

@@ -59,7 +59,8 @@ async fn a_rolling_restart_under_load_loses_nothing_and_nobody_waits_long() {
     for gap in &breaks {
         assert!(gap.reason.code == 1012 && gap.reason.retry_in_ms.is_some(), "closed with {}", gap.reason);
     }
-    assert_within("back after the hint", p99, Duration::from_secs(1));
+    let slowest_back = breaks.iter().max_by_key(|gap| gap.beyond_hint());
+    assert!(p99 <= Duration::from_secs(1), "back only {p99:?} after the hint: {slowest_back:?}");
     assert_within("out before the deadline", slowest, Duration::from_secs(DRAIN_SECONDS));
     // Their closes are spread over three quarters of the deadline.
     assert!(crowd < breaks.len() / 2, "{crowd} of {} at once", breaks.len());
