@@ -240,6 +240,8 @@ impl Room {
     /// Takes one input and returns what the room needs done.
     pub fn on(&mut self, input: Input, now: Now) -> Vec<Effect> {
         if self.is_over && !Self::is_for_the_end(&input) {
+            // Those whom it sees out can be taken from the roster once nothing puts them back.
+            self.is_reentering &= !matches!(input, Input::Reentered(_));
             return Vec::new();
         }
         match input {

@@ -232,3 +232,25 @@ fn a_number_that_was_given_out_again_is_what_shows_a_loss() {
     world.compare(v1::RoomVersions { chat_head: 11, facts_version: 4, ..home() });
     assert_eq!(world.reported().unwrap().chat_head, 6, "it stays what shows it");
 }
+
+#[test]
+fn who_was_being_entered_again_when_the_room_ended_is_seen_out_too() {
+    let mut world = world();
+    world.on(Input::Reborn(Incarnation(Uuid::from_u128(2))));
+    let entries = world.take(
+        |effect| matches!(effect, Effect::Reenter(..)),
+        |effect| match effect {
+            Effect::Reenter(entries, _) => entries,
+            _ => unreachable!(),
+        },
+    );
+    let mut next = facts(6);
+    next.epoch = 2;
+    world.on(Input::Facts(Ok(Some(v1::Facts::of(&next, 0)))));
+    assert_eq!(world.closed(1), Some(4101));
+    let entered = world.enter(&entries);
+    world.on(Input::Reentered(Ok(entered)));
+    world.pass(10 * GRACE_MS);
+    world.answer_leave();
+    assert!(!world.roster.entries.contains_key(&entries[0].key), "a ghost, as long as this node lives");
+}
