@@ -20,6 +20,8 @@ use crate::report::{Promise, Table};
 const BOUND_US: u64 = 250_000;
 /// For how long it is measured before.
 const CALM: Duration = Duration::from_secs(5);
+/// A small crowd is in before anything was due.
+const SHORTEST: Duration = Duration::from_secs(1);
 /// How long everybody stays once all are in.
 const AFTER: Duration = Duration::from_secs(2);
 
@@ -99,6 +101,7 @@ pub async fn run(target: &Target, wanted: &Storm) -> anyhow::Result<Report> {
             inside.spawn(stay(line));
         }
     }
+    sleep(SHORTEST.saturating_sub(start.elapsed())).await;
     beat.windows.close();
     sleep(AFTER).await;
     let mut thrown_out = 0;
