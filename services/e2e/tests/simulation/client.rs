@@ -45,7 +45,7 @@ pub(crate) struct Client {
     pub(crate) is_steady: bool,
     /// That the film never goes back is what it may expect.
     pub(crate) is_film_certain: bool,
-    lost_at: Option<u64>,
+    pub(crate) lost_at: Option<u64>,
     pub(crate) acknowledged: Vec<(u64, String)>,
 }
 
@@ -108,6 +108,11 @@ impl World {
             return;
         }
         let n = open[self.rng.usize(0..open.len())];
+        self.connect_through(c, n);
+    }
+
+    /// The client comes through this node.
+    pub(crate) fn connect_through(&mut self, c: usize, n: usize) {
         let at = self.at(n);
         let client = &mut self.clients[c];
         client.number += 1;
@@ -227,7 +232,14 @@ impl World {
     fn client_is_in(&mut self, c: usize) {
         let now = self.now;
         let client = &mut self.clients[c];
-        if client.lost_at.take().is_some_and(|at| now - at > SURELY_GRACE) {
+        let still = |link: &Link| {
+            let node = &self.nodes[link.at.node];
+            node.life == link.at.life && node.conns.contains_key(&link.id)
+        };
+        // What it was given before the other end hung up does not make it present.
+        if client.link.as_ref().is_some_and(still)
+            && client.lost_at.take().is_some_and(|at| now - at > SURELY_GRACE)
+        {
             client.is_steady = false;
         }
         let unheard: Vec<String> = client.unheard.keys().cloned().collect();

@@ -42,7 +42,7 @@ impl World {
         Run {
             witnesses: self.clients.iter().map(|client| client.witness.clone()).collect(),
             acknowledged,
-            steady: who(|client| client.is_steady),
+            steady: who(|client| client.is_steady && client.lost_at.is_none()),
             end: End {
                 epoch: self.api.stored.facts.epoch,
                 messages: messages.collect(),
@@ -53,7 +53,7 @@ impl World {
 }
 
 /// What should not have been in a run that is over.
-fn found(world: &World) -> Vec<Violation> {
+pub(crate) fn found(world: &World) -> Vec<Violation> {
     let run = world.record();
     let is_certain = |name: &String| {
         world.clients.iter().any(|client| client.witness.name == *name && client.is_film_certain)

@@ -173,6 +173,10 @@ impl World {
         note!(self, "the store loses everything");
         self.store.lose();
         self.all_are_unsteady();
+        // A node that has missed the last news says what it knows until another one has put it back.
+        for client in &mut self.clients {
+            client.is_film_certain = false;
+        }
         // The api tells the fence with the next change only: the nodes ask for it.
         for n in 0..self.nodes.len() {
             let (late, at) = (self.rng.u64(0..2_500), self.at(n));
@@ -187,7 +191,7 @@ impl World {
     }
 
     /// Nobody can tell who is present: whoever moves meanwhile may be told to have left.
-    fn all_are_unsteady(&mut self) {
+    pub(crate) fn all_are_unsteady(&mut self) {
         for client in &mut self.clients {
             client.is_steady = false;
         }
@@ -219,6 +223,10 @@ impl World {
     /// Somebody who has not been host becomes it.
     fn transfer(&mut self) {
         let c = self.some_client();
+        self.transfer_to(c);
+    }
+
+    pub(crate) fn transfer_to(&mut self, c: usize) {
         let user = user_id(c);
         if self.api.admits(user) && !self.api.hosts.contains(&user) {
             self.set_host(user);

@@ -28,6 +28,7 @@ mod node;
 mod perform;
 mod plan;
 mod sabotage;
+mod scenarios;
 mod sight;
 mod store;
 mod upkeep;

@@ -75,6 +75,8 @@ pub(crate) struct Node {
     pub(crate) opened: u32,
     /// The room as it was opened last, and earlier ones that are over and see out who was in them.
     pub(crate) rooms: BTreeMap<u32, Live>,
+    /// The last message there was when the room subscribed.
+    pub(crate) heard_from: u64,
     /// What each of them hears.
     pub(crate) news: BTreeMap<u32, Subscription>,
     /// News is lost until then.
@@ -83,6 +85,8 @@ pub(crate) struct Node {
     pub(crate) conns: BTreeMap<ConnectionId, Conn>,
     pub(crate) watch: Watch,
     pub(crate) behind: Behind,
+    /// Beats in a row that the store did not take.
+    pub(crate) missed_beats: u32,
     /// The repair pass that is due; earlier ones are void.
     pub(crate) pass: u64,
 }
@@ -131,12 +135,14 @@ impl Node {
             place: Place::Closed,
             opened: 0,
             rooms: BTreeMap::new(),
+            heard_from: 0,
             news: BTreeMap::new(),
             deaf_until: 0,
             doubts: 0,
             conns: BTreeMap::new(),
             watch: Watch::default(),
             behind: Behind::default(),
+            missed_beats: 0,
             pass: 0,
         }
     }

@@ -28,6 +28,7 @@ impl World {
             self.read_room(at);
         } else {
             self.subscribe(at, self.nodes[at.node].opened, |world, at| {
+                world.nodes[at.node].heard_from = world.api.head();
                 let pause = world.rng.u64(0..world.plan.opening);
                 world.on_node_in(pause, at, move |world| world.read_room(at));
             });
@@ -84,7 +85,10 @@ impl World {
     fn read_history(&mut self, at: At, reads: Reads) {
         self.ask_api(
             at,
-            |world| world.api.history(0, 0, chat::HISTORY, true),
+            move |world| {
+                world.raced |= world.api.head() > world.nodes[at.node].heard_from;
+                world.api.history(0, 0, chat::HISTORY, true)
+            },
             move |world, history| {
                 let Ok(history) = history else { return world.not_opened(at.node) };
                 world.read_playback(at, Reads { history: Some(history), ..reads });
@@ -131,7 +135,7 @@ impl World {
         let facts = Facts::try_from(&facts).expect("the api tells what can be read");
         let playback = match reads.live.flatten() {
             Some(state) => (state, true),
-            None => (saved.unwrap_or_else(|| Playback::start(facts.fence, ROOM.created_at())), false),
+            None => (saved.unwrap_or_else(|| Playback::start(0, ROOM.created_at())), false),
         };
         let setup =
             Setup { room: ROOM, incarnation: self.nodes[at.node].incarnation, limits: self.plan.limits };

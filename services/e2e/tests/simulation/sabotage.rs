@@ -20,13 +20,11 @@ fn is_caught(sabotage: Sabotage, plan: impl Fn(u64) -> Plan, is_it: impl Fn(&Vio
 fn a_fence_that_nobody_checks_is_noticed() {
     // Rooms do not show what is under an older fence than what they know, so it is those read anew that fall for it.
     let plan = |seed| Plan {
-        transfers: 5,
-        clients: 6,
-        nodes: 3,
+        transfers: 6,
+        clients: 8,
+        nodes: 8,
         pace: 60,
-        active: 20_000,
-        kills: 4,
-        drains: 4,
+        active: 6_000,
         news_late: 1_500,
         ..Plan::calm(seed)
     };

@@ -26,6 +26,8 @@ pub(crate) struct Store {
     unfenced: Option<Option<Playback>>,
     /// All states that were stored, in order.
     pub(crate) stored: Vec<Playback>,
+    /// How many commands were refused for an old fence.
+    pub(crate) fenced: u64,
     /// The fences that were raised, each with how many states had been stored by then.
     pub(crate) fences: Vec<(u64, usize)>,
 }
@@ -45,6 +47,7 @@ impl Store {
             jumped: Duration::ZERO,
             unfenced: (!is_fenced).then_some(None),
             stored: Vec::new(),
+            fenced: 0,
             fences: Vec::new(),
         }
     }
@@ -104,8 +107,10 @@ impl Store {
                 Cas::Stored
             }
         };
-        if result == Cas::Stored {
-            self.stored.push(*next);
+        match result {
+            Cas::Stored => self.stored.push(*next),
+            Cas::Fenced(_) => self.fenced += 1,
+            _ => {}
         }
         Ok(result)
     }

@@ -59,8 +59,13 @@ impl World {
             move |world, beats| {
                 let now = world.instant();
                 let node = &mut world.nodes[at.node];
+                node.missed_beats = if beats.is_ok() { 0 } else { node.missed_beats + 1 };
+                let is_silent = node.missed_beats > 1;
                 let Some(beats) = beats.ok().filter(|_| node.doubts == doubts) else {
                     node.watch.doubt(now);
+                    if is_silent {
+                        world.all_are_unsteady(); // the others are right to hold it dead soon
+                    }
                     return;
                 };
                 let mut dead: Vec<Incarnation> =

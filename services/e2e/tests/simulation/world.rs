@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) api: Api,
     pub(crate) nodes: Vec<Node>,
     pub(crate) clients: Vec<Client>,
+    /// Something was said between a subscription and the reading that followed it.
+    pub(crate) raced: bool,
     /// Nothing goes wrong any more.
     pub(crate) is_quiet: bool,
     queue: BTreeMap<(u64, u64), Job>,
@@ -70,6 +72,7 @@ impl World {
             rng,
             now: 0,
             clock,
+            raced: false,
             is_quiet: false,
             queue: BTreeMap::new(),
             made: 0,
