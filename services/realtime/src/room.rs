@@ -113,6 +113,8 @@ pub struct Room {
     playback: Playback,
     /// Whether the shared store holds `playback` (or a later one).
     is_stored: bool,
+    /// `playback` was made by a clock that has jumped, when this node did not know that yet.
+    is_film_ahead: bool,
     roster_version: u64,
     users: BTreeMap<UserId, Present>,
     members: Members,
@@ -190,6 +192,7 @@ impl Room {
             tail: Tail::new(opening.history),
             playback: opening.playback.0,
             is_stored: opening.playback.1,
+            is_film_ahead: playback::is_ahead(&opening.playback.0, now),
             roster_version: 0,
             users: BTreeMap::new(),
             members: Members::default(),

@@ -106,8 +106,9 @@ impl Writer {
         self.frames.is_empty()
     }
 
-    /// Writes as much as the socket takes, many frames with one call.
-    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+    /// Writes as much as the socket takes, many frames with one call. Returns how many bytes that was.
+    fn write(&mut self, stream: &TcpStream) -> io::Result<usize> {
+        let mut all = 0;
         while !self.frames.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
             let mut count = 0;
@@ -117,13 +118,16 @@ impl Writer {
             }
             match stream.try_write_vectored(&slices[..count]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(written) => {
+                    all += written;
+                    self.advance(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(all),
                 Err(error) => return Err(error),
             }
         }
         self.frames = VecDeque::new(); // an idle connection holds no buffers
-        Ok(())
+        Ok(all)
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -204,9 +208,7 @@ impl Socket {
                     return Ok(End::by_us(close, how));
                 }
             }
-            let waiting = writer.frames.len();
-            writer.write(stream)?;
-            if !writer.is_empty() && writer.frames.len() < waiting {
+            if writer.write(stream)? > 0 && !writer.is_empty() {
                 self.outbox.wrote(self.node.now().up);
             }
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
@@ -232,8 +234,8 @@ impl Socket {
             tokio::select! {
                 ready = stream.ready(interest) => {
                     let ready = ready?;
-                    if ready.is_writable() && !writer.is_empty() {
-                        writer.write(stream)?;
+                    if ready.is_writable() && !writer.is_empty() && writer.write(stream)? > 0 {
+                        self.outbox.wrote(self.node.now().up);
                     }
                     if may_read && ready.is_readable() {
                         match self.read(stream, decoder, actions)? {

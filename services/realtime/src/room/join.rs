@@ -124,7 +124,7 @@ impl Room {
     ) {
         self.is_entering = false;
         if let Some(film) = film {
-            self.show_playback(film);
+            self.show_playback(film, now);
         }
         let roster = match result {
             Ok((change, roster)) => {

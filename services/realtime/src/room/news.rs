@@ -24,7 +24,7 @@ impl Room {
             Notice::Event(event) => match &event.kind {
                 Some(v1::event::Kind::Playback(state)) => {
                     if let Ok(state) = Playback::try_from(state) {
-                        self.show_playback(state);
+                        self.show_playback(state, now);
                     }
                 }
                 Some(v1::event::Kind::Facts(facts)) => self.take_facts(facts, now),

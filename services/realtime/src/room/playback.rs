@@ -20,6 +20,9 @@ use crate::ws;
 /// How often a command is computed again because something else was stored meanwhile.
 const MAX_TRIES: u32 = 8;
 
+/// How far clocks that are in step may differ, in milliseconds. Less than what counts as a jump.
+const AHEAD_MS: u64 = 200;
+
 /// What is to become of the film.
 #[derive(Clone, Copy, Debug)]
 enum Act {
@@ -45,6 +48,13 @@ impl Pending {
     const fn new(from: Option<(ConnectionId, UserId)>, act: Act) -> Self {
         Self { from, act, tries: 0, confirmed: false, needs_facts: false }
     }
+}
+
+/// Whether a state was made by a clock that shows more than this node's: one that has jumped, which is not known here
+/// yet. Numbers are at least room time, and grow by more than a millisecond for each only when it runs backwards.
+pub(super) fn is_ahead(state: &Playback, now: Now) -> bool {
+    let now = u64::try_from(now.room.0).unwrap_or(0);
+    state.version.number > now + AHEAD_MS
 }
 
 impl Room {
@@ -76,14 +86,14 @@ impl Room {
         self.command_waiting(now);
     }
 
-    /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. All nodes do so; the
-    /// highest version wins, and is the same film.
+    /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. Each node does so when it
+    /// comes to know of the jump, unless another was faster; the highest version wins, and is the same film.
     pub(super) fn on_jumped(&mut self, jump: Duration, now: Now) {
-        if !self.playback.is_playing {
+        if std::mem::take(&mut self.is_film_ahead) || !self.playback.is_playing {
             return;
         }
         let before = self.is_stored.then_some(self.playback.version);
-        self.show_playback(self.playback.after_jump(jump, now.room));
+        self.show_playback(self.playback.after_jump(jump, now.room), now);
         self.put_back(before, now);
     }
 
@@ -151,13 +161,13 @@ impl Room {
         pending.tries += 1;
         match result {
             Ok(Cas::Stored) => {
-                self.show_playback(next);
+                self.show_playback(next, now);
                 self.is_stored = true;
                 self.effects.push(Effect::SavePlayback(next));
             }
             Ok(Cas::Conflict(stored)) => {
                 self.is_stored = true;
-                self.show_playback(stored);
+                self.show_playback(stored, now);
                 let is_done = matches!(pending.act, Act::PutBack) && stored.version >= self.playback.version;
                 if !is_done && pending.tries < MAX_TRIES {
                     // What is stored may lie behind what was shown here, because the store lost some or because news was
@@ -229,7 +239,7 @@ impl Room {
     pub(super) fn on_playback_read(&mut self, result: Result<Option<Playback>, Error>, now: Now) {
         self.is_reading_playback = false;
         if let Ok(Some(state)) = result {
-            self.show_playback(state);
+            self.show_playback(state, now);
         }
         if std::mem::take(&mut self.must_read_playback) {
             self.ask_for_playback();
@@ -251,11 +261,12 @@ impl Room {
     }
 
     /// Takes in a state, from the bus or from a command of this node, if it is newer, and shows it.
-    pub(super) fn show_playback(&mut self, state: Playback) {
+    pub(super) fn show_playback(&mut self, state: Playback, now: Now) {
         if state.version <= self.playback.version {
             return;
         }
         self.playback = state;
+        self.is_film_ahead = is_ahead(&state, now);
         self.is_stored = true;
         let frame = Frame::PlaybackState((&state).into()).to_json();
         self.members.tell(&ws::text(&frame), Kind::Playback);

@@ -92,8 +92,10 @@ impl RoomClock {
         }
         state.looks.push(look);
         // Of equals the last, which is the newest.
-        let best =
-            state.looks.iter().rev().min_by_key(|look| look.round_trip).map_or(look.offset, |l| l.offset);
+        let best = state.looks.iter().rev().min_by_key(|look| look.round_trip).copied().unwrap_or(look);
+        // A look tells no more than half its round trip: what may be a slow line is no jump.
+        let most = JUMP + best.round_trip / 2;
+        let best = best.offset;
 
         state.offset = state.offset_at(local);
         state.from = local;
@@ -104,10 +106,10 @@ impl RoomClock {
             state.is_synced = true;
             state.offset = best;
             state.told = i64::MIN;
-        } else if way > JUMP {
+        } else if way > most {
             state.offset = best;
             state.jumped += way;
-        } else if way < -JUMP {
+        } else if way < -most {
             state.pace = BRAKE;
         }
     }
@@ -193,6 +195,19 @@ mod tests {
         clock.look(origin, at(origin, 1), START + 500);
         clock.look(at(origin, 1_000), at(origin, 1_400), START + 1_000_000 + 10_000);
         assert_eq!(clock.now(at(origin, 60_000)), Timestamp(START / 1000 + 60_000));
+    }
+
+    #[test]
+    fn a_line_that_is_slow_in_one_direction_is_no_jump() {
+        let origin = Instant::now();
+        let clock = RoomClock::new(origin, START);
+        clock.look(origin, at(origin, 1), START + 500);
+        for second in 1..=2 * KEPT as u64 {
+            let (asked, answered) = (at(origin, second * 1_000), at(origin, second * 1_000 + 700));
+            clock.look(asked, answered, START + i64::try_from(second).unwrap() * 1_000_000 + 700_000);
+        }
+        assert_eq!(clock.jumped(), Duration::ZERO);
+        assert!(clock.now(at(origin, 10_700)).since(Timestamp(START / 1000 + 10_700)).as_millis() < 30);
     }
 
     proptest! {

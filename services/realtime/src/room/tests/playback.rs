@@ -162,3 +162,24 @@ fn a_clock_that_jumps_does_not_move_a_running_film() {
     assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
     assert_eq!(world.frames(1).len(), 1);
 }
+
+#[test]
+fn a_film_that_another_node_has_anchored_anew_is_not_moved_again() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    world.frames(1);
+    let theirs = next.after_jump(HOUR, Timestamp(START).plus(HOUR));
+    let event = v1::Event { kind: Some(v1::event::Kind::Playback((&theirs).into())), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    world.ahead = HOUR;
+    world.on(Input::Jumped(HOUR));
+    assert_eq!(world.frames(1).len(), 1, "theirs, and no other");
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+    // The next jump is another one.
+    world.ahead = HOUR * 2;
+    world.on(Input::Jumped(HOUR));
+    assert_eq!(world.set().1.at, theirs.at.plus(HOUR));
+}
