@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use socket2::SockRef;
 use streamit_domain::ConnectionId;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -29,6 +30,10 @@ use streamit_wire::code::close;
 
 /// How much is read at once, in bytes. Lives on the stack, only while reading.
 const READ: usize = 8 * 1024;
+/// How much may lie in the kernel that has not even been sent, in bytes. The kernel would take megabytes for a client
+/// that does not read: what its outbox bounds would lie there instead, the client would be found slow only when that is
+/// full, and a newer playback state could not replace an older one. And there is always room left for a close.
+const UNSENT: u32 = 16 * 1024;
 /// Frames written with one call.
 const MAX_SLICES: usize = 64;
 /// Answers that may wait to be written before the client is read on: who does not read is not answered.
@@ -169,6 +174,7 @@ impl Socket {
     pub async fn run(mut self, stream: TcpStream, early: Bytes) {
         let (mut decoder, mut writer) = (Decoder::default(), Writer::default());
         let mut actions = Vec::new();
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT); // else it is as it always was
         let ended = self.converse(&stream, early, &mut decoder, &mut writer, &mut actions).await;
         // An error is a peer that is gone without a word.
         let end = ended.unwrap_or(End { close: None, how: Gone::Grace, is_answer: false });
@@ -360,6 +366,8 @@ async fn finish(
     close: &Close,
     is_answer: bool,
 ) -> io::Result<()> {
+    // Also for a client that has read nothing for long: the kernel keeps the code for him.
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(u32::MAX);
     writer.frames.push_back(ws::close(close.code, &close.reason));
     loop {
         writer.write(stream)?;

@@ -1,4 +1,4 @@
-//! Many at once: a rush at the door, half a room that goes while others come.
+//! Many at once: slow readers, a rush at the door, half a room that goes while others come.
 //!
 //! What is asserted here holds on a machine of any speed; how fast it is, `make guarantees-load` measures.
 
@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use streamit_client::{Error, Http, Options};
-use streamit_e2e::{PATIENCE, Person, Plan, Room, Seat, System, on_both, until};
+use streamit_client::{Error, Event, Http, Options};
+use streamit_e2e::{PATIENCE, Person, Plan, RawSocket, Room, Seat, System, on_both, until};
 use tokio::time::{Instant, sleep};
+
+use crate::assert_gapless;
 
 on_both! {
     crate::SYSTEMS;
+    fifty_who_stop_reading_cost_the_others_nothing_and_resume,
     three_hundred_come_at_once_and_all_are_in,
 }
 
@@ -39,6 +42,77 @@ async fn comes_in(room: &Room, node: usize, person: &Person) -> Seat {
             }
             Err(error) => panic!("neither in nor told when to come back: {error}"),
         }
+    }
+}
+
+async fn fifty_who_stop_reading_cost_the_others_nothing_and_resume(system: &System) {
+    const SLOW: usize = 50;
+    const SAID: u64 = 5;
+    // Each told with 2 KiB: more than the kernel and an outbox hold for somebody who does not read.
+    const CHANGES: usize = 60;
+    let ana = system.guest("Ana").await;
+    let room = ana.public_room().await;
+    let mut others = vec![room.join_on(0, &ana).await];
+    for node in 1..system.nodes() {
+        others.push(room.join_on(node, &system.guest("Bo").await).await);
+    }
+    let slow = people(system, SLOW).await;
+    admit(&room, &slow).await;
+    let mut stuck = Vec::new();
+    for (node, person) in slow.iter().enumerate() {
+        let path = format!("/ws/room/{}/?token={}", room.code, person.token());
+        let mut socket = RawSocket::open_narrow(&system.ws(node), &path).await;
+        socket.read_until(|frame| frame.text().contains("PLAYBACK_STATE")).await;
+        stuck.push(socket);
+    }
+
+    for n in 0..SAID {
+        others[0].say(&format!("{n}")).await;
+    }
+    for seat in &mut others {
+        assert_gapless(&seat.hears_many(SAID as usize).await, 1);
+    }
+    let film = format!("https://example.org/{}", "x".repeat(2_000));
+    for n in 0..CHANGES {
+        let title = n.to_string();
+        ana.http().source(room.id, &film, Some(&title)).await.unwrap();
+        for seat in &mut others {
+            seat.waits(&format!("film {n}"), |event| match event {
+                Event::SourceChanged(source) => (source.0["title"] == *title).then_some(()),
+                _ => None,
+            })
+            .await;
+        }
+    }
+
+    let ends = stuck.into_iter().map(async |mut socket| {
+        let mut last = 0;
+        while let Some(frame) = socket.read().await {
+            if frame.opcode == 8 {
+                return (last, frame.close_code());
+            }
+            let told: serde_json::Value = serde_json::from_str(&frame.text()).unwrap_or_default();
+            if let Some(seq) = told["seq"].as_u64() {
+                assert_eq!(seq, last + 1, "what is read is in order");
+                last = seq;
+            }
+        }
+        (last, None)
+    });
+    let ends = join_all(ends).await;
+
+    // The code lies there for whoever begins to read again.
+    assert!(ends.iter().all(|(_, code)| *code == Some(4100)), "{ends:?}");
+    let back = slow.iter().zip(&ends).enumerate().map(async |(node, (person, (last, _)))| {
+        let seat = room.sit(node, person, Options::resume(*last, None)).await;
+        assert!(seat.welcome.history.resumed, "{last} of {SAID}");
+        assert_eq!(seat.welcome.history.messages.len() as u64, SAID - last);
+        assert_gapless(&seat.welcome.history.messages, last + 1);
+    });
+    join_all(back).await;
+    others[0].say("the others go on").await;
+    for seat in &mut others {
+        seat.hears("the others go on").await;
     }
 }
 
