@@ -199,22 +199,33 @@ impl Node {
     /// Brings somebody into a room; what becomes of it comes through the outbox. Returns where the room is reached, or
     /// nothing when it could not be, which the outbox then tells too.
     pub async fn join(self: &Arc<Self>, room: RoomId, joiner: Joiner) -> Option<mpsc::Sender<Input>> {
-        let mut input = Input::Join(joiner);
+        match self.deliver(room, Input::Join(joiner)).await {
+            Ok(sender) => return Some(sender),
+            Err(Input::Join(joiner)) => joiner.outbox.close(Close::retry(Code::TryAgain.close(), 1_000)),
+            Err(_) => {}
+        }
+        None
+    }
+
+    /// Hands a room something, and opens it for that if it is not live here. Returns where it is reached, or gives the
+    /// input back.
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        room: RoomId,
+        mut input: Input,
+    ) -> Result<mpsc::Sender<Input>, Input> {
         // A room that retires in this very moment is opened anew; that it does so again and again does not happen.
         for _ in 0..3 {
             let sender = self.rooms.get_or_open(self, room);
             match sender.send(input).await {
-                Ok(()) => return Some(sender),
+                Ok(()) => return Ok(sender),
                 Err(returned) => {
                     input = returned.0;
                     self.rooms.forget_dead(room);
                 }
             }
         }
-        if let Input::Join(joiner) = input {
-            joiner.outbox.close(Close::retry(Code::TryAgain.close(), 1_000));
-        }
-        None
+        Err(input)
     }
 }
 

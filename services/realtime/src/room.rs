@@ -120,10 +120,14 @@ pub struct Room {
     members: Members,
     /// The lowest number of a connection that ever came here.
     first: Option<ConnectionId>,
+    /// A room that was here before failed, and sees nobody out.
+    is_heir: bool,
+    /// What it left has not been looked at yet.
+    must_inherit: bool,
     tempo: HashMap<UserId, Tempo>,
     room_chat: Gcra,
     is_host_away: bool,
-    /// What is known here was lost at home: the room ends as soon as everybody is out.
+    /// What is known here was lost at home, or never belonged together: the room ends as soon as everybody is out.
     is_over: bool,
 
     /// Admitted at a facts version that is not here yet, or waiting for older chat.
@@ -186,6 +190,8 @@ impl Room {
     #[must_use]
     pub fn open(setup: Setup, opening: Opening, now: Now) -> Self {
         let is_host_away = opening.facts.host_deadline.is_some();
+        // An epoch began between the two answers: news of neither would ever fit. It is read once more.
+        let is_over = opening.history.epoch != opening.facts.epoch;
         Self {
             setup,
             facts: opening.facts,
@@ -197,10 +203,12 @@ impl Room {
             users: BTreeMap::new(),
             members: Members::default(),
             first: None,
+            is_heir: false,
+            must_inherit: false,
             tempo: HashMap::new(),
             room_chat: Gcra::default(),
             is_host_away,
-            is_over: false,
+            is_over,
             doorstep: Vec::new(),
             entering_next: Vec::new(),
             entering: HashMap::new(),
@@ -257,6 +265,7 @@ impl Room {
             Input::Reentered(result) => self.on_reentered(result, now),
             Input::Pruned(result) => self.on_pruned(result, now),
             Input::Roster(asked_at, result) => self.on_roster(asked_at, result, now),
+            Input::AfterFault => self.inherit(),
             Input::Reborn(incarnation) => self.on_reborn(incarnation, now),
             Input::Jumped(jump) => self.on_jumped(jump, now),
             Input::Notice(notice) => self.on_notice(notice, now),
@@ -297,6 +306,7 @@ impl Room {
             && !self.is_leaving
             && !self.is_appending
             && self.command.is_none()
+            && (!self.must_inherit || self.is_over)
     }
 
     /// Whether the room must not be kept for those who come right back.

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use streamit_bus::Quota;
 use streamit_domain::rate::Rate;
-use streamit_domain::{ConnectionId, RoomCode, RoomId};
+use streamit_domain::{RoomCode, RoomId};
 use streamit_edge::{Peer, Seat, is_allowed};
 use streamit_wire::code::close;
 use streamit_wire::{Code, v1};
@@ -78,12 +78,11 @@ pub async fn upgrade(
     let address = Peer::of_request(&parts, &app.trusted_proxies);
     drop(parts); // whoever waits at the door holds what is needed of them, and no more
     let ask = Ask { code, token, resume, address, seat };
-    let id = app.node.next_connection();
     let node = app.node.clone();
     app.node.background.spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };
         if let Some((stream, early)) = take_apart(upgraded) {
-            serve(node, ask, id, stream, early).await;
+            serve(node, ask, stream, early).await;
         }
     });
     Response::builder()
@@ -122,7 +121,7 @@ fn query(query: &str) -> (Option<String>, Option<Resume>) {
     (token, since.map(|since| Resume { since, epoch, asks: 0, asked: false }))
 }
 
-async fn serve(node: Arc<Node>, mut ask: Ask, id: ConnectionId, stream: TcpStream, early: Bytes) {
+async fn serve(node: Arc<Node>, mut ask: Ask, stream: TcpStream, early: Bytes) {
     // Both counted until the last byte is out, also of a refusal.
     let seat = ask.seat.take();
     let Some(_from) = node.connections.open_from(ask.address.limit_key(), node.limits) else {
@@ -130,7 +129,7 @@ async fn serve(node: Arc<Node>, mut ask: Ask, id: ConnectionId, stream: TcpStrea
     };
     let outbox = Arc::new(Outbox::default());
     // Boxed, since it is large and soon over, and the rest of this lasts as long as the connection.
-    let entered = Box::pin(let_in(&node, ask, id, seat.as_ref(), &outbox)).await;
+    let entered = Box::pin(let_in(&node, ask, seat.as_ref(), &outbox)).await;
     let admitted = match entered {
         Ok(admitted) => admitted,
         Err(refused) => {
@@ -156,7 +155,6 @@ struct Admitted {
 async fn let_in(
     node: &Arc<Node>,
     ask: Ask,
-    connection: ConnectionId,
     seat: Option<&Seat>,
     outbox: &Arc<Outbox>,
 ) -> Result<Admitted, Close> {
@@ -167,7 +165,7 @@ async fn let_in(
     }
     let mut pass = node.door.enter(up, chance).await.map_err(come_back)?;
     outbox.heard(node.now().up);
-    let entered = tokio::time::timeout(ADMISSION, enter(node, ask, connection, outbox, &mut pass)).await;
+    let entered = tokio::time::timeout(ADMISSION, enter(node, ask, outbox, &mut pass)).await;
     let (place, user) = entered.unwrap_or_else(|_| Err(no_capacity(node)))?;
     Ok(Admitted { place, pass, _user: user })
 }
@@ -175,7 +173,6 @@ async fn let_in(
 async fn enter(
     node: &Arc<Node>,
     ask: Ask,
-    connection: ConnectionId,
     outbox: &Arc<Outbox>,
     pass: &mut Pass,
 ) -> Result<(Place, OfUser), Close> {
@@ -193,7 +190,7 @@ async fn enter(
     // Found by its session from here on: a session that ends while it is being admitted closes it.
     let user = node
         .connections
-        .open_of(claims.sub, claims.sid, connection, outbox.clone(), node.limits)
+        .open_of(claims.sub, claims.sid, node.next_connection(), outbox.clone(), node.limits)
         .ok_or_else(too_many)?;
     // A code that can't be one names no room; the session is still looked at first.
     let code = ask.code.parse::<RoomCode>().map(|code| code.to_string()).unwrap_or_default();
@@ -216,6 +213,9 @@ async fn enter(
         });
     }
     let room = RoomId::from_slice(&admitted.room).map_err(|_| no_capacity(node))?;
+    // Numbered now, whoever came first: of two rooms that follow on each other the later one has the higher numbers, which
+    // is how it knows its own.
+    let connection = node.next_connection();
     let joiner = Joiner {
         connection,
         user: claims.sub,

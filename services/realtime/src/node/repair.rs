@@ -99,18 +99,23 @@ impl Pace {
     }
 }
 
-/// Compares some rooms with the store. Returns whether it answered.
+/// Compares some rooms with the store. Returns whether it answered, and all of them have heard it.
 async fn compare_live(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> bool {
     let ids: Vec<RoomId> = rooms.iter().map(|(id, _)| *id).collect();
     let Ok(live) = node.bus.refresh(&ids).await else { return false };
+    let mut have_heard = true;
     for ((_, room), live) in rooms.iter().zip(live) {
-        // A room that is too busy to hear it is compared again soon.
-        let _ = room.try_send(Input::Versions(Some(live), None));
+        have_heard &= hand(room, Input::Versions(Some(live), None));
     }
-    true
+    have_heard
 }
 
-/// Compares some rooms with the api. Returns whether it answered.
+/// Returns `false` for a room that is too busy to hear it. One that has ended has nothing to hear.
+fn hand(room: &mpsc::Sender<Input>, input: Input) -> bool {
+    !matches!(room.try_send(input), Err(mpsc::error::TrySendError::Full(_)))
+}
+
+/// Compares some rooms with the api. Returns whether it answered, and all of them have heard it.
 async fn compare_home(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> bool {
     let request = v1::VersionsRequest { rooms: rooms.iter().map(|(id, _)| id.as_bytes().to_vec()).collect() };
     let call = node.api.call(b"versions", |mut client| {
@@ -120,12 +125,13 @@ async fn compare_home(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)])
     let Ok(home) = call.await else { return false };
     let mut home: HashMap<Vec<u8>, v1::RoomVersions> =
         home.rooms.into_iter().map(|versions| (versions.room.clone(), versions)).collect();
+    let mut have_heard = true;
     for (id, room) in rooms {
         // Empty for a room that the api does not know.
         let home = home.remove(&id.as_bytes()[..]).unwrap_or_default();
-        let _ = room.try_send(Input::Versions(None, Some(home)));
+        have_heard &= hand(room, Input::Versions(None, Some(home)));
     }
-    true
+    have_heard
 }
 
 /// Ends the connections whose sessions ended. Returns how far the log was read: all of it, page by page.
@@ -179,5 +185,19 @@ pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
             () = stop.cancelled() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_room_that_is_too_busy_is_told_from_one_that_has_ended() {
+        let (room, inbox) = mpsc::channel(1);
+        assert!(hand(&room, Input::Tick));
+        assert!(!hand(&room, Input::Tick), "to be compared again soon");
+        drop(inbox);
+        assert!(hand(&room, Input::Tick));
     }
 }

@@ -111,6 +111,8 @@ pub enum Input {
     /// Answer to [`Effect::Enter`], with the film as the store has it now, if it could tell: who comes from another node
     /// must not see it go back.
     Entered(Vec<Joiner>, Result<(RosterChange, Roster), BusError>, Option<Playback>),
+    /// The room that was here before has failed inside: what it left in the roster is this one's to see out.
+    AfterFault,
     /// Answer to [`Effect::Reenter`].
     Reentered(Result<(RosterChange, Roster), BusError>),
     /// Answer to [`Effect::Leave`].

@@ -15,7 +15,7 @@ use streamit_wire::frame::server;
 
 use super::effect::{Effect, Joiner, Now};
 use super::members::{Member, Stage};
-use super::{Room, tail};
+use super::{GRACE_MS, Room, tail};
 use crate::outbox::{Close, Kind};
 use crate::ws;
 
@@ -153,7 +153,8 @@ impl Room {
                 self.on_gone(connection, how, now);
             }
         }
-        if let Some(roster) = roster {
+        // Who is in the roster of a room that is over may be of the room that was opened anew.
+        if let Some(roster) = roster.filter(|_| !self.is_over) {
             let is_in = |joiner: &Joiner| roster.entries.contains_key(&self.key(joiner.connection));
             if !joiners.iter().all(is_in) {
                 self.reenter(now); // entered under a life that has ended meanwhile
@@ -171,7 +172,9 @@ impl Room {
             // Much may have happened while they entered.
             if let Some(close) = self.refusal(joiner.user, joiner.admitted) {
                 joiner.outbox.close(close);
-                self.leaving.push((now.up, self.key(joiner.connection)));
+                // Who comes right back is told to nobody.
+                let stays = if self.is_over { OVER_RETRY_MS + GRACE_MS } else { 0 };
+                self.leaving.push((now.up + stays, self.key(joiner.connection)));
                 continue;
             }
             let since =

@@ -17,7 +17,9 @@ use crate::outbox::Close;
 /// How much longer than the one before each member of a room that begins anew is told to stay away, so that they do
 /// not all come back at once, in milliseconds.
 const APART_MS: u64 = 3;
-/// The longest anybody is told to stay away.
+/// By how much rooms that begin anew at the same moment differ, in milliseconds.
+const ROOMS_APART_MS: u64 = 2_000;
+/// The longest the members of one room are spread over, in milliseconds.
 const LONGEST_MS: u64 = 10_000;
 
 impl Room {
@@ -40,8 +42,7 @@ impl Room {
     /// Tells the api what was seen here.
     pub(super) fn report_loss(&mut self) {
         if self.tail.epoch() != self.facts.epoch {
-            self.ask_for_facts(); // a new epoch has begun already, and half of this room was read in it
-            return;
+            return; // a new epoch has begun already, and this room is over
         }
         // By the time it hears of it the api may have as many messages as were seen, and the last of them may be the same:
         // one whose number another message has now is what shows the loss.
@@ -94,8 +95,11 @@ impl Room {
         self.open_the_door(None);
         let all: Vec<_> = self.members.iter().map(|m| (m.connection, m.outbox.clone())).collect();
         let apart = APART_MS.min(LONGEST_MS / (all.len() as u64 + 1));
+        // Ids end in random bits.
+        let id = self.setup.room.as_bytes();
+        let first = OVER_RETRY_MS + u64::from(u16::from_be_bytes([id[14], id[15]])) % ROOMS_APART_MS;
         for (i, (connection, outbox)) in (0..).zip(all) {
-            let hint = OVER_RETRY_MS + i * apart;
+            let hint = first + i * apart;
             outbox.close(close(hint));
             self.members.remove(connection);
             self.leaving.push((now.up + hint + GRACE_MS, self.key(connection)));
@@ -114,6 +118,7 @@ impl Room {
                 | Input::Facts(_)
                 | Input::Appended(..)
                 | Input::PlaybackSet(..)
+                | Input::PlaybackRead(_)
                 | Input::Tick
         )
     }

@@ -14,7 +14,7 @@ use streamit_domain::{ConnectionId, Incarnation};
 
 use super::effect::{Effect, Now};
 use super::presence::RETRY_MS;
-use super::{MAX_LIVES, Room};
+use super::{GRACE_MS, MAX_LIVES, Room};
 
 /// How long a recovery takes, in milliseconds: time for every node to notice, and to enter its members again.
 pub(super) const RECOVERY_MS: u64 = 2_000;
@@ -33,7 +33,7 @@ impl Room {
     pub(super) fn on_live(&mut self, live: LiveVersions, now: Now) {
         if self.must_reenter {
             self.reenter(now);
-        } else if live.roster != self.roster_version {
+        } else if live.roster != self.roster_version || self.must_inherit {
             self.ask_for_roster();
         }
         if live.playback.is_some_and(|version| version > self.playback.version) {
@@ -94,6 +94,9 @@ impl Room {
     /// are entered anew, and what a call put in that seemed to have failed.
     pub(super) fn take_out_own(&mut self, roster: &Roster, now: Now) {
         let expected: HashSet<EntryKey> = self.leaving.iter().map(|(_, key)| *key).collect();
+        // Connections are numbered as they come in. One from before the first that was here is of a room that was here
+        // before, which still sees it out, unless it failed.
+        let is_of_this = |key: &EntryKey| self.first.is_some_and(|first| key.connection >= first);
         let lives = self.former.iter().chain([&self.setup.incarnation]);
         let own = lives.flat_map(|life| roster.entries.range(entries_of(*life))).map(|(key, _)| *key);
         let stray = own.filter(|key| {
@@ -101,17 +104,22 @@ impl Room {
                 Some(_) => {
                     *key != self.key(key.connection) && roster.entries.contains_key(&self.key(key.connection))
                 }
-                // Connections are numbered as they come. One from before the first that was here is of a room that was here
-                // before, which still sees it out.
-                None => {
-                    self.first.is_some_and(|first| key.connection >= first)
-                        && !self.entering.contains_key(&key.connection)
-                }
+                None => (is_of_this(key) || self.is_heir) && !self.entering.contains_key(&key.connection),
             };
             is_due && !expected.contains(key)
         });
-        let stray: Vec<_> = stray.map(|key| (now.up, key)).collect();
+        // Whom the failed room put out has time to be back.
+        let due = |key: &EntryKey| if is_of_this(key) { now.up } else { now.up + GRACE_MS };
+        let stray: Vec<_> = stray.map(|key| (due(&key), key)).collect();
         self.leaving.extend(stray);
+        self.must_inherit = false;
+    }
+
+    /// The room that was here before has failed, and sees nobody out any more.
+    pub(super) fn inherit(&mut self) {
+        self.is_heir = true;
+        self.must_inherit = true;
+        self.ask_for_roster();
     }
 
     pub(super) fn recovery_due(&self) -> Option<u64> {

@@ -5,12 +5,13 @@
 //! room itself never waits for a call.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use streamit_bus::Subscription;
 use streamit_domain::playback::Playback;
 use streamit_domain::room::Facts;
@@ -30,6 +31,8 @@ pub const WAITING: usize = 1_024;
 const TURNS: u64 = 8;
 /// How long a room without members is kept, for those who come right back.
 const LINGER: Duration = Duration::from_secs(10);
+/// How long after a failure its successor is told.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 /// When to come back if a room can't be opened now, in milliseconds.
 const CLOSED_RETRY_MS: u64 = 1_500;
 
@@ -41,23 +44,43 @@ enum Answer {
     Subscribed(Option<Subscription>),
 }
 
+/// Whether a room that ends leaves something to see out that it was to see out itself.
+enum Heir {
+    None,
+    Wanted,
+}
+
 type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
-/// Runs a room until it is not needed any more.
-pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) {
+/// Runs a room until it is not needed any more. When it fails inside, its members are told to come back; those who do not
+/// are seen out by the room that is opened after it, if need be for nothing else.
+pub async fn run(node: Arc<Node>, id: RoomId, inbox: mpsc::Receiver<Input>) {
+    match AssertUnwindSafe(serve(node.clone(), id, inbox)).catch_unwind().await {
+        Ok(Heir::None) => return,
+        Ok(Heir::Wanted) => {}
+        Err(_) => tracing::error!("room.id" = %id, "a room failed inside"),
+    }
+    tokio::select! {
+        () = tokio::time::sleep(AFTER_FAULT) => {}
+        () = node.closing.cancelled() => return, // its entries go with the node
+    }
+    let _ = node.deliver(id, Input::AfterFault).await;
+}
+
+async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) -> Heir {
     let mut lives = node.pauses.lives();
     let mut jumped = node.bus.jumped();
     let (mut subscription, mut room) = match open(&node, id).await {
         Ok(opened) => opened,
         Err(Away) => {
             node.rooms.retire(id, &mut inbox);
-            turn_away(&mut inbox, Code::TryAgain.close(), CLOSED_RETRY_MS);
-            return;
+            return turn_away(&mut inbox, Code::TryAgain.close(), CLOSED_RETRY_MS);
         }
     };
     let mut answers = Answers::new();
     let mut is_subscribing = false;
     let mut is_retired = false;
+    let mut heir = Heir::None;
     let mut idle_since: Option<Instant> = None;
     let mut turns: u64 = 0;
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
@@ -115,7 +138,7 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         if room.is_over() && !is_retired {
             // Who comes back finds the room opened anew, while this one still sees out who was in it.
             is_retired = true;
-            retire(&node, id, &mut inbox);
+            heir = retire(&node, id, &mut inbox);
         }
         if !room.is_idle() {
             idle_since = None;
@@ -126,23 +149,28 @@ pub async fn run(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) 
         }
     }
     if !is_retired {
-        retire(&node, id, &mut inbox);
+        heir = retire(&node, id, &mut inbox);
     }
+    heir
 }
 
 /// Takes nothing more. Whoever came in this very moment comes again, and finds the room opened anew.
-fn retire(node: &Node, id: RoomId, inbox: &mut mpsc::Receiver<Input>) {
+fn retire(node: &Node, id: RoomId, inbox: &mut mpsc::Receiver<Input>) -> Heir {
     node.rooms.retire(id, inbox);
-    turn_away(inbox, streamit_wire::code::close::LOST_PLACE, REOPEN_RETRY_MS);
+    turn_away(inbox, streamit_wire::code::close::LOST_PLACE, REOPEN_RETRY_MS)
 }
 
 /// Sends away whoever still wants in.
-fn turn_away(inbox: &mut mpsc::Receiver<Input>, code: u16, retry_in_ms: u64) {
+fn turn_away(inbox: &mut mpsc::Receiver<Input>, code: u16, retry_in_ms: u64) -> Heir {
+    let mut heir = Heir::None;
     while let Ok(input) = inbox.try_recv() {
-        if let Input::Join(joiner) = input {
-            joiner.outbox.close(Close::retry(code, retry_in_ms));
+        match input {
+            Input::Join(joiner) => joiner.outbox.close(Close::retry(code, retry_in_ms)),
+            Input::AfterFault => heir = Heir::Wanted,
+            _ => {}
         }
     }
+    heir
 }
 
 async fn next(subscription: &mut Option<Subscription>) -> Option<streamit_bus::Notice> {

@@ -142,6 +142,33 @@ async fn a_fault_in_a_room_ends_that_room_alone_and_it_opens_anew() {
     says(&mut back, "after").await;
     says(&mut neighbour, "nothing happened here").await;
     world.counts(2).await;
+    // Ana stays away: she is seen out, and nothing else is told of anybody.
+    let first = back.expect("somebody to come or go", |event| match event {
+        Event::UserLeft(person) | Event::UserJoined(person) => Some((person.user.clone(), event.clone())),
+        _ => None,
+    });
+    let (who, event) = timeout(PATIENCE, first).await.expect("no ghost").unwrap();
+    assert!(who == "Ana" && matches!(event, Event::UserLeft(_)), "{event:?}");
+}
+
+#[tokio::test]
+async fn who_does_not_come_back_to_a_room_that_failed_is_no_ghost_although_nobody_opens_it() {
+    let world = World::new().await;
+    let ana = world.guest("Ana").await;
+    let code = world.room(&ana).await;
+    let mut seat = world.sit(&code, &ana).await;
+    let room = world.realtime.node().rooms.list()[0].0;
+
+    world.rooms.break_at(Fault::SetPlayback);
+    seat.sender().play(Some(1.0)).await.unwrap();
+    let _ = closed(&mut seat).await;
+
+    let gone = async {
+        while !streamit_bus::Rooms::roster(&*world.rooms, room).await.unwrap().entries.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the entry to go");
 }
 
 #[tokio::test]

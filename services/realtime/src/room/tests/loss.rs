@@ -254,3 +254,90 @@ fn who_was_being_entered_again_when_the_room_ended_is_seen_out_too() {
     world.answer_leave();
     assert!(!world.roster.entries.contains_key(&entries[0].key), "a ghost, as long as this node lives");
 }
+
+#[test]
+fn a_room_that_was_read_in_two_epochs_is_read_again() {
+    let mut world = World::new();
+    let history = v1::HistoryReply { epoch: 1, kept_from: 1, ..v1::HistoryReply::default() };
+    let facts = Facts { epoch: 2, ..facts(5) };
+    let playback = (Playback::start(1, Timestamp(START)), false);
+    let opening = Opening { facts, history, playback };
+    world.room = Room::open(world.room.setup, opening, Now { room: Timestamp(START), up: 0 });
+    let early = world.joiner(1, 1, 5);
+    world.on(Input::Join(early));
+    assert_eq!(world.closed(1), Some(4101), "neither news nor answers of the chat would ever reach him");
+    assert!(world.room.is_over() && world.room.is_idle());
+}
+
+/// A room that ends while somebody comes in, and the entries of who does.
+fn over_while_entering(world: &mut World) -> (Vec<Joiner>, Vec<Entry>) {
+    let joiner = world.joiner(6, 6, 5);
+    world.on(Input::Join(joiner));
+    let entering = world.take(
+        |effect| matches!(effect, Effect::Enter(..)),
+        |effect| match effect {
+            Effect::Enter(joiners, entries, _) => (joiners, entries),
+            _ => unreachable!(),
+        },
+    );
+    world.tell_facts(5, &Facts { epoch: 2, ..facts(6) });
+    entering
+}
+
+#[test]
+fn a_room_that_is_over_leaves_those_of_the_next_one_alone() {
+    let mut world = world();
+    let (joiners, entries) = over_while_entering(&mut world);
+    let key = EntryKey { connection: ConnectionId(9), ..entries[0].key };
+    world.enter(&[Entry { key, user: user(9), name: "u9".into() }]);
+    let entered = world.enter(&entries);
+    world.on(Input::Entered(joiners, Ok(entered), None));
+    world.pass(10 * GRACE_MS);
+    world.answer_leave();
+    let left: Vec<_> = world.roster.entries.keys().copied().collect();
+    assert_eq!(left, [key], "its own are out, and nobody else");
+}
+
+#[test]
+fn who_was_coming_in_when_the_room_ended_is_told_to_nobody_if_he_comes_right_back() {
+    let mut world = world();
+    let (joiners, entries) = over_while_entering(&mut world);
+    let entered = world.enter(&entries);
+    world.on(Input::Entered(joiners, Ok(entered), None));
+    assert_eq!(world.closed(6), Some(4101));
+    world.pass(GRACE_MS);
+    assert!(!world.wants(|effect| matches!(effect, Effect::Leave(..))));
+    world.pass(GRACE_MS);
+    world.answer_leave();
+}
+
+#[test]
+fn a_room_that_ends_while_a_command_waits_for_the_film_ends() {
+    let mut world = world();
+    world.on(Input::Reborn(Incarnation(Uuid::from_u128(2))));
+    world.command(1, play(30.0));
+    let next = Facts { epoch: 2, ..facts(6) };
+    world.on(Input::Facts(Ok(Some(v1::Facts::of(&next, 0)))));
+    assert!(world.room.is_over());
+    world.on(Input::PlaybackRead(Ok(None)));
+    let (_, film) = world.set();
+    world.on(Input::PlaybackSet(film, Ok(Cas::Stored)));
+    world.on(Input::Reentered(Err(Error::Away(None))));
+    world.pass(10 * GRACE_MS);
+    world.answer_leave();
+    assert!(world.room.is_idle());
+}
+
+#[test]
+fn rooms_that_begin_anew_together_do_not_have_all_their_people_back_at_once() {
+    let hint = |n: u128| {
+        let mut world = World::new();
+        world.room.setup.room = RoomId(Uuid::from_u128(n));
+        world.join(1, 1);
+        world.tell_facts(5, &Facts { room: world.room.setup.room, epoch: 2, ..facts(6) });
+        world.hints(1..=1)[0]
+    };
+    let hints = [hint(99), hint(1_234), hint(54_321)];
+    assert!(hints.iter().all(|hint| (500..2_500).contains(hint)), "{hints:?}");
+    assert!(hints[0].abs_diff(hints[1]) > 200 && hints[1].abs_diff(hints[2]) > 200, "{hints:?}");
+}

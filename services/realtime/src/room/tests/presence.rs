@@ -231,3 +231,43 @@ fn what_a_room_before_this_one_left_in_the_roster_is_not_for_this_one_to_take_ou
     world.pass(GRACE_MS);
     assert!(!world.wants(|effect| matches!(effect, Effect::Leave(..))));
 }
+
+#[test]
+fn what_a_room_that_failed_has_left_is_seen_out_by_the_next_and_who_returns_is_told_to_nobody() {
+    let mut world = World::new();
+    let left = |connection, who| Entry {
+        key: EntryKey { incarnation: Incarnation(Uuid::from_u128(1)), connection: ConnectionId(connection) },
+        user: user(who),
+        name: format!("u{who}"),
+    };
+    world.enter(&[left(1, 1), left(2, 2)]);
+    world.join(4, 2);
+    world.on(Input::AfterFault);
+    let read = |effect: &Effect| matches!(effect, Effect::ReadRoster(_));
+    world.take(read, |_| ());
+    world.on(Input::Roster(0, Err(Error::Away(None))));
+    // Nothing is forgotten while the store is away.
+    let live = LiveVersions { roster: world.roster.version, playback: None };
+    world.on(Input::Versions(Some(live), None));
+    world.take(read, |_| ());
+    let roster = world.roster.clone();
+    world.on(Input::Roster(world.roster.version, Ok(roster)));
+    world.pass(GRACE_MS - 1);
+    assert!(!world.wants(|effect| matches!(effect, Effect::Leave(..))), "they may come back");
+    world.pass(1);
+    world.answer_leave();
+    let told = world.frames(4);
+    let left: Vec<_> = told.iter().map(|frame| (frame["type"].as_str(), frame["user"].as_str())).collect();
+    assert_eq!(left, [(Some("USER_LEFT"), Some("u1")), (Some("HOST_DISCONNECTED"), None)]);
+    assert_eq!(world.roster.entries.len(), 1);
+}
+
+#[test]
+fn a_room_that_has_something_to_see_out_stays_until_it_has_looked() {
+    let mut world = World::new();
+    world.on(Input::AfterFault);
+    assert!(!world.room.is_idle());
+    let roster = world.roster.clone();
+    world.on(Input::Roster(0, Ok(roster)));
+    assert!(world.room.is_idle());
+}
