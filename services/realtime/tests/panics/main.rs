@@ -1,5 +1,5 @@
-//! A panic stays where it is: in one connection, one room, one piece of work. A real node, with a real api and a bus
-//! that a fault can be put into.
+//! A panic stays where it is: in one connection, one room, one piece of work; and the room after it sees out who does not
+//! return. A real node, with a real api and a bus that a fault can be put into.
 
 #![expect(clippy::unwrap_used, reason = "what should not happen ends the test, there and then")]
 
@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bus::{Fault, FaultyRooms};
+use futures_util::FutureExt;
 use streamit_api::{Api, Deps, identity};
 use streamit_bus::memory::{MemoryQuota, MemoryRooms};
 use streamit_client::{Account, CloseReason, Connection, Entry, Event, Http, Options};
@@ -229,4 +230,34 @@ async fn a_fault_behind_the_connections_does_not_end_what_is_done_there() {
     };
     timeout(PATIENCE, asked_again).await.expect("versions are compared again");
     says(&mut host, "nobody noticed").await;
+}
+
+/// A room knows what one before it has left by the numbers of connections (`room/recovery.rs`).
+#[tokio::test]
+async fn who_waits_at_the_door_is_numbered_when_he_comes_in() {
+    let world = World::new().await;
+    let ana = world.guest("Ana").await;
+    let code = world.room(&ana).await;
+    let node = world.realtime.node();
+    let mut turns = Vec::new();
+    while let Some(Ok(turn)) = node.door.enter(node.now().up, 0).now_or_never() {
+        turns.push(turn);
+    }
+    let line = Connection::open(&world.ws, &code, &ana.access_token, Options::default()).await.unwrap();
+    let meanwhile = node.next_connection();
+    drop(turns);
+
+    let of_ana = async {
+        loop {
+            if let Some((room, _)) = node.rooms.list().first() {
+                let roster = streamit_bus::Rooms::roster(&*world.rooms, *room).await.unwrap();
+                if let Some(key) = roster.entries.keys().next() {
+                    return key.connection;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, of_ana).await.expect("Ana in the room") > meanwhile);
+    drop(line);
 }
