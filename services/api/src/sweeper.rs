@@ -155,7 +155,12 @@ async fn pause(app: &App, room: RoomId, saved: Playback, moment: Timestamp) -> R
         let time = last.position(moment);
         let fence = stored.fence.max(last.version.fence);
         let next = last.after(Command::Pause(Some(time)), fence, saved.version.number, app.now());
-        let expect = Expect { version: live.map(|live| live.version), confirmed: true, only_if_empty: true };
+        let expect = Expect {
+            version: live.map(|live| live.version),
+            confirmed: true,
+            only_if_empty: true,
+            fence: None,
+        };
         match app.rooms.set_playback(room, expect, &next).await.map_err(away)? {
             Cas::Stored => next,
             Cas::Conflict(other) if !other.is_playing => other,

@@ -63,7 +63,7 @@ async fn live_state_takes_commands_again_although_it_knew_a_higher_fence() {
     // The room had other hosts since the backup; live state has heard of them, the database has not.
     world.rooms.raise_fence(room.id, 7).await.unwrap();
     let seen = versions(&mut client, &room).await;
-    let expect = Expect { version: None, confirmed: true, only_if_empty: false };
+    let expect = Expect { version: None, confirmed: true, only_if_empty: false, fence: None };
     let play = |fence| {
         let start = Playback::start(fence, Timestamp(START));
         start.after(Command::Play(None), fence, 0, Timestamp(START))

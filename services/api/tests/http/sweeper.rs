@@ -126,7 +126,7 @@ async fn a_film_stops_where_it_was_when_its_last_node_died() {
     let now = world.rooms.now();
     let playing =
         Playback::start(1, now).after(Command::Play(Some(MediaTime::try_from(100.0).unwrap())), 1, 0, now);
-    let anything = Expect { version: None, confirmed: true, only_if_empty: false };
+    let anything = Expect { version: None, confirmed: true, only_if_empty: false, fence: None };
     world.rooms.set_playback(room.id, anything, &playing).await.unwrap();
     let saved = v1::SavedPlayback { room: room.id.as_bytes().to_vec(), playback: Some((&playing).into()) };
     client.save_playback(v1::SavePlaybackRequest { rooms: vec![saved] }).await.unwrap();
@@ -183,7 +183,7 @@ async fn fences_leave_the_outbox_once_they_were_told() {
     assert_eq!(due().await.iter().map(|fence| (fence.room, fence.fence)).collect::<Vec<_>>(), [(room.id, 1)]);
     let _background = background(&world);
     eventually("the fence was told", || async { due().await.is_empty().then_some(()) }).await;
-    let unconfirmed = Expect { version: None, confirmed: false, only_if_empty: false };
+    let unconfirmed = Expect { version: None, confirmed: false, only_if_empty: false, fence: None };
     let first = Playback::start(1, world.rooms.now());
     let stored = world.rooms.set_playback(room.id, unconfirmed, &first).await.unwrap();
     assert_eq!(stored, streamit_bus::Cas::Stored, "live state knows the fence without asking");

@@ -29,6 +29,8 @@ enum Act {
     Do(Command),
     /// What is known here is to be stored again.
     PutBack,
+    /// The film of this version runs on where it was, although room time has jumped.
+    Anchor(Version, Duration),
 }
 
 /// A change of playback that waits for its turn, or has it.
@@ -87,14 +89,14 @@ impl Room {
     }
 
     /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. Each node does so when it
-    /// comes to know of the jump, unless another was faster; the highest version wins, and is the same film.
+    /// comes to know of the jump, unless another was faster.
     pub(super) fn on_jumped(&mut self, jump: Duration, now: Now) {
         if std::mem::take(&mut self.is_film_ahead) || !self.playback.is_playing {
             return;
         }
-        let before = self.is_stored.then_some(self.playback.version);
-        self.show_playback(self.playback.after_jump(jump, now.room), now);
-        self.put_back(before, now);
+        // In front of commands that wait: they may mean the position of now.
+        self.commands.push_front(Pending::new(None, Act::Anchor(self.playback.version, jump)));
+        self.command_waiting(now);
     }
 
     /// The store has this state, or none: gives it back what is known here, if that is more.
@@ -138,20 +140,23 @@ impl Room {
             return;
         }
         let (base, fence) = (self.playback, self.facts.fence);
-        let (next, only_if_empty) = match pending.act {
-            Act::Do(command) => (base.after(command, fence, 0, now.room), pending.from.is_none()),
-            Act::PutBack if base.version.fence > fence => {
+        let from_house = pending.from.is_none();
+        let expect = Expect { version, confirmed: pending.confirmed, only_if_empty: false, fence: None };
+        let (next, expect) = match pending.act {
+            Act::Do(command) => {
+                (base.after(command, fence, 0, now.room), Expect { only_if_empty: from_house, ..expect })
+            }
+            Act::PutBack | Act::Anchor(..) if base.version.fence > fence => {
                 self.ask_for_facts(); // and the next comparison tries again
                 return self.command_waiting(now);
             }
-            Act::PutBack => {
-                // Under the fence of now: the store would take an older one for the fence that holds.
-                let is_older = base.version.fence < fence;
-                let number = base.version.number + u64::from(is_older);
-                (Playback { version: Version { fence, number }, ..base }, false)
+            // As it was made: under the fence of now it would beat what others know of an older one.
+            Act::PutBack => (base, Expect { fence: Some(fence), ..expect }),
+            Act::Anchor(of, _) if of != base.version => return self.command_waiting(now), // there is a newer film
+            Act::Anchor(_, jump) => {
+                (base.after_jump(jump, now.room), Expect { fence: Some(fence), ..expect })
             }
         };
-        let expect = Expect { version, confirmed: pending.confirmed, only_if_empty };
         self.command = Some(pending);
         self.effects.push(Effect::SetPlayback(expect, next));
     }
@@ -168,7 +173,11 @@ impl Room {
             Ok(Cas::Conflict(stored)) => {
                 self.is_stored = true;
                 self.show_playback(stored, now);
-                let is_done = matches!(pending.act, Act::PutBack) && stored.version >= self.playback.version;
+                let is_done = match pending.act {
+                    Act::Do(_) => false,
+                    Act::PutBack => stored.version >= self.playback.version,
+                    Act::Anchor(..) => true, // another film, or another node was faster
+                };
                 if !is_done && pending.tries < MAX_TRIES {
                     // What is stored may lie behind what was shown here, because the store lost some or because news was
                     // faster than this answer: either way the next state follows on the higher of the two.

@@ -125,6 +125,9 @@ pub struct Expect {
     pub confirmed: bool,
     /// Only if nobody is present.
     pub only_if_empty: bool,
+    /// The fence that the caller knows to hold, if the state was made under an older one: a film that is put back after a
+    /// loss stays what it was. `None`: the state's own.
+    pub fence: Option<u64>,
 }
 
 /// What the repair loop compares, one room each.

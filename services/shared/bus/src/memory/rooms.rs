@@ -285,10 +285,11 @@ impl Rooms for MemoryRooms {
     }
 
     async fn set_playback(&self, room: RoomId, expect: Expect, next: &Playback) -> Result<Cas, Error> {
+        let holds = expect.fence.unwrap_or(next.version.fence);
         Ok(self.with(room, |room, now| {
             match room.play.fence {
                 None if !expect.confirmed => return Cas::Unknown,
-                Some(fence) if next.version.fence < fence => return Cas::Fenced(fence),
+                Some(fence) if holds < fence => return Cas::Fenced(fence),
                 _ => {}
             }
             if expect.only_if_empty && room.members.as_ref().is_some_and(|members| members.online() > 0) {
@@ -299,7 +300,7 @@ impl Rooms for MemoryRooms {
             {
                 return Cas::Conflict(stored);
             }
-            room.play.fence = Some(next.version.fence);
+            room.play.fence = Some(holds);
             room.play.state = Some(*next);
             room.play_ends = now.plus(self.lifetimes.playback);
             room.tell(&Notice::Event(Arc::new(crate::playback_event(next))));

@@ -95,6 +95,7 @@ impl Rooms for RedisRooms {
         .arg(part(expect.version.map(|version| version.number)))
         .arg(u8::from(expect.confirmed))
         .arg(u8::from(expect.only_if_empty))
+        .arg(expect.fence.unwrap_or(next.version.fence))
         .arg(millis(self.options.lifetimes.playback))
         .arg(codec::event(&crate::playback_event(next)))
         .arg(&codec::play_fields(next));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::proxy::Proxy;
 use super::support::*;
 
-const FROM_NOTHING: Expect = Expect { version: None, confirmed: true, only_if_empty: false };
+const FROM_NOTHING: Expect = Expect { version: None, confirmed: true, only_if_empty: false, fence: None };
 
 /// Does one call of each script.
 async fn one_of_each(rooms: &RedisRooms) {

@@ -9,7 +9,7 @@ use streamit_wire::v1;
 
 use super::support::*;
 
-const FROM_NOTHING: Expect = Expect { version: None, confirmed: false, only_if_empty: false };
+const FROM_NOTHING: Expect = Expect { version: None, confirmed: false, only_if_empty: false, fence: None };
 
 fn after(state: &Playback) -> Expect {
     Expect { version: Some(state.version), ..FROM_NOTHING }
@@ -76,6 +76,18 @@ both_buses! {
         assert_eq!(bus.rooms.set_playback(room, after(&first), &second).await.unwrap(), Cas::Stored);
         let outcome = bus.other.set_playback(room, after(&second), &state(6, 12)).await.unwrap();
         assert_eq!(outcome, Cas::Fenced(7));
+    }
+
+    async fn a_film_that_is_put_back_keeps_the_fence_it_was_made_under(bus: Bus) {
+        let (room, old) = (room(), state(3, 10));
+        let put_back = Expect { fence: Some(5), confirmed: true, ..FROM_NOTHING };
+        assert_eq!(bus.rooms.set_playback(room, put_back, &old).await.unwrap(), Cas::Stored);
+        assert_eq!(bus.other.playback(room).await.unwrap(), Some(old));
+        let outcome = bus.other.set_playback(room, after(&old), &state(4, 11)).await.unwrap();
+        assert_eq!(outcome, Cas::Fenced(5), "the fence that holds is the newer one");
+        // Who knows a later state of that time puts it in its place.
+        let put_back = Expect { version: Some(old.version), ..put_back };
+        assert_eq!(bus.other.set_playback(room, put_back, &state(3, 12)).await.unwrap(), Cas::Stored);
     }
 
     async fn a_fence_only_rises(bus: Bus) {

@@ -232,7 +232,7 @@ both_buses! {
         let rooms: Vec<_> = (0..600).map(|_| room()).collect();
         let (change, _) = bus.rooms.enter(rooms[3], &[entry(life, 1, user(), "Ana")], 0).await.unwrap();
         bus.rooms.raise_fence(rooms[599], 4).await.unwrap();
-        let expect = streamit_bus::Expect { version: None, confirmed: false, only_if_empty: false };
+        let expect = streamit_bus::Expect { version: None, confirmed: false, only_if_empty: false, fence: None };
         bus.rooms.set_playback(rooms[599], expect, &state(4, 77)).await.unwrap();
 
         let start = bus.rooms.now();
