@@ -111,10 +111,11 @@ impl Outbox {
             return false;
         }
         if kind == Kind::Playback && inner.queue.len() >= CROWDED {
-            inner.drop_playback();
+            inner.drop_playback(0);
         }
         if inner.queue.len() >= MAX_FRAMES || inner.bytes + frame.len() > MAX_BYTES {
-            inner.drop_playback();
+            // The newest state is replaced by a newer one only: nothing else tells it again.
+            inner.drop_playback(usize::from(kind != Kind::Playback));
         }
         let fits = inner.queue.len() < MAX_FRAMES && inner.bytes + frame.len() <= MAX_BYTES;
         if fits {
@@ -221,9 +222,16 @@ impl Outbox {
 }
 
 impl Inner {
-    fn drop_playback(&mut self) {
+    /// Drops all states of playback but the newest `kept`.
+    fn drop_playback(&mut self, kept: usize) {
         let before = self.queue.len();
-        self.queue.retain(|(_, kind)| *kind != Kind::Playback);
+        let states = self.queue.iter().filter(|(_, kind)| *kind == Kind::Playback).count();
+        let mut old = states.saturating_sub(kept);
+        self.queue.retain(|(_, kind)| {
+            let is_old = *kind == Kind::Playback && old > 0;
+            old -= usize::from(is_old);
+            !is_old
+        });
         if self.queue.len() != before {
             let counted = self.queue.iter().filter(|(_, kind)| *kind != Kind::List);
             self.bytes = self.taken + counted.map(|(frame, _)| frame.len()).sum::<usize>();
@@ -288,6 +296,24 @@ mod tests {
         let sizes: Vec<usize> = outbox.take().frames.iter().map(Bytes::len).collect();
         assert_eq!(sizes.len(), CROWDED + 1);
         assert_eq!(sizes.last(), Some(&499));
+    }
+
+    #[test]
+    fn the_newest_playback_makes_way_for_nothing_else() {
+        let outbox = Outbox::default();
+        for n in [2, 3] {
+            assert!(outbox.push(frame(n), Kind::Playback));
+        }
+        for _ in 2..MAX_FRAMES {
+            assert!(outbox.push(frame(1), Kind::Other));
+        }
+        assert!(outbox.push(frame(1), Kind::Other), "the older state goes");
+        assert_eq!(outbox.take().frames.iter().filter(|frame| frame.len() > 1).count(), 1);
+        assert!(outbox.push(frame(2), Kind::Playback));
+        for _ in 1..MAX_FRAMES {
+            assert!(outbox.push(frame(1), Kind::Other));
+        }
+        assert!(!outbox.push(frame(1), Kind::Other), "rather than lose the last state he comes again");
     }
 
     #[test]
