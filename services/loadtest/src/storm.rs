@@ -1,11 +1,13 @@
 //! Many connections at the same moment: all come in, or are told when to, and who is in already notices nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::{Storm, Target, What};
 use crate::beat::{Beat, Outcome};
@@ -13,7 +15,7 @@ use crate::crowd;
 use crate::door::{Entries, come_in};
 use crate::health::{self, Answers};
 use crate::histogram::{Histogram, Quantiles};
-use crate::line::{Heard, Line};
+use crate::line::{Heard, Line, Seat};
 use crate::report::{Promise, Table};
 
 /// What established members' 99th percentile must stay below, in microseconds.
@@ -82,32 +84,34 @@ pub async fn run(target: &Target, wanted: &Storm) -> anyhow::Result<Report> {
 
     let probes = health::watch(target)?;
     let during = beat.windows.open();
-    let start = Instant::now();
+    let (start, wanted_within) = (Instant::now(), wanted.within);
     let in_after = Arc::new(Histogram::default());
     let entries = Arc::new(Mutex::new(Entries::default()));
-    let (mut entering, mut inside) = (JoinSet::new(), JoinSet::new());
-    for seat in coming {
-        let (in_after, entries, deadline) = (in_after.clone(), entries.clone(), start + wanted.within);
-        entering.spawn(async move {
-            let entry = come_in(&seat, 0, None, deadline).await;
-            entries.lock().unwrap_or_else(PoisonError::into_inner).add(&entry);
-            let (line, _) = entry.line?;
-            in_after.record(entry.at - start);
-            Some(line)
-        });
-    }
-    while let Some(entered) = entering.join_next().await {
-        if let Some(line) = entered? {
-            inside.spawn(stay(line));
+    let rush = {
+        let (in_after, entries) = (in_after.clone(), entries.clone());
+        move |seat: Seat| {
+            let (in_after, entries, deadline) = (in_after.clone(), entries.clone(), start + wanted_within);
+            async move {
+                let entry = come_in(&seat, 0, None, deadline).await;
+                entries.lock().unwrap_or_else(PoisonError::into_inner).add(&entry);
+                let (line, _) = entry.line?;
+                in_after.record(entry.at - start);
+                Some(line)
+            }
         }
-    }
+    };
+    let (all_in, is_over) = (CancellationToken::new(), CancellationToken::new());
+    let crowd = thread::spawn({
+        let (all_in, is_over) = (all_in.clone(), is_over.clone());
+        move || come_at_once(coming, rush, &all_in, &is_over)
+    });
+    all_in.cancelled().await;
     sleep(SHORTEST.saturating_sub(start.elapsed())).await;
     beat.windows.close();
     sleep(AFTER).await;
-    let mut thrown_out = 0;
-    while inside.try_join_next().is_some() {
-        thrown_out += 1;
-    }
+    is_over.cancel();
+    let thrown_out = tokio::task::spawn_blocking(|| crowd.join()).await?;
+    let thrown_out = thrown_out.map_err(|_| anyhow::anyhow!("those who came at once failed"))??;
     let health = probes.stop().await?;
     let latencies = beat.windows.clone();
     let load = beat.stop().await?;
@@ -123,6 +127,36 @@ pub async fn run(target: &Target, wanted: &Storm) -> anyhow::Result<Report> {
         playback_us: latencies.latency(during, What::Playback),
         load,
         health,
+    })
+}
+
+/// Brings everybody in, on a thread of its own: thousands of handshakes must not stand in the way of those who measure.
+/// Cancels `all_in` when nobody is at the door any more, and stays until `is_over`. Returns how many were thrown out
+/// again.
+fn come_at_once<F>(
+    coming: Vec<Seat>,
+    rush: impl Fn(Seat) -> F,
+    all_in: &CancellationToken,
+    is_over: &CancellationToken,
+) -> anyhow::Result<u64>
+where
+    F: Future<Output = Option<Line>> + Send + 'static,
+{
+    let _in_any_case = all_in.clone().drop_guard();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut entering, mut inside) = (JoinSet::new(), JoinSet::new());
+        for seat in coming {
+            entering.spawn(rush(seat));
+        }
+        while let Some(entered) = entering.join_next().await {
+            if let Some(line) = entered? {
+                inside.spawn(stay(line));
+            }
+        }
+        all_in.cancel();
+        is_over.cancelled().await;
+        Ok(std::iter::from_fn(|| inside.try_join_next()).count() as u64)
     })
 }
 
