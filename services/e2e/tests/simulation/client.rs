@@ -53,6 +53,8 @@ pub(crate) struct Client {
 pub(crate) struct Link {
     pub(crate) at: At,
     pub(crate) id: ConnectionId,
+    /// Which of the client's connections it is.
+    pub(crate) number: u32,
     is_joined: bool,
     list: Option<(std::collections::BTreeSet<String>, String)>,
     history: Option<(Vec<Message>, u64, bool)>,
@@ -118,12 +120,13 @@ impl World {
         client.number += 1;
         let (number, asked) = (client.number, client.last);
         let id = self.open_conn(n, c, number);
-        let link = Link { at, id, is_joined: false, list: None, history: None, asked, arrives_at: self.now };
+        let arrives_at = self.now;
+        let link = Link { at, id, number, is_joined: false, list: None, history: None, asked, arrives_at };
         self.clients[c].link = Some(link);
         note!(self, "c{c} connects to {at} as {id}, has {asked:?}");
         self.on_node_in(JOIN_PATIENCE, at, move |world| {
             if !world.clients[c].is_in() && world.clients[c].number == number {
-                world.hang_up(n, id, Gone::Grace, Some(close::TRY_LATER));
+                world.hang_up_on(n, c, number, Gone::Grace, Some(close::TRY_LATER));
             }
         });
         let way = self.latency();
@@ -132,8 +135,10 @@ impl World {
                 at,
                 move |world| world.api.admit(user_id(c)),
                 move |world, admitted| {
-                    let Some(conn) = world.nodes[n].conns.get(&id) else { return };
-                    let outbox = conn.outbox.clone();
+                    let Some(id) = world.number_conn(n, id) else { return };
+                    let Some(outbox) = world.nodes[n].conns.get(&id).map(|conn| conn.outbox.clone()) else {
+                        return;
+                    };
                     match admitted {
                         Ok(admitted) if admitted.error.is_empty() => {
                             let resume = asked.map(|(epoch, since)| Resume {
@@ -336,8 +341,8 @@ impl World {
     }
 
     fn send_frame(&mut self, c: usize, frame: Frame) {
-        let Some(link) = self.clients[c].link.as_ref().filter(|link| link.is_joined) else { return };
-        let (at, id) = (link.at, link.id);
+        let link = self.clients[c].link.as_ref().filter(|link| link.is_joined && !self.is_over);
+        let Some((at, id)) = link.map(|link| (link.at, link.id)) else { return };
         note!(self, "c{c} sends {frame:?}");
         self.send(c, move |world| {
             let up = world.now_of(at.node).up;
@@ -426,13 +431,13 @@ impl World {
     /// The connection is cut: the client knows at once, the node a little later or, half-open, not before its heartbeat.
     pub(crate) fn cut(&mut self, c: usize, is_half_open: bool) {
         let Some(link) = &self.clients[c].link else { return };
-        let (at, id) = (link.at, link.id);
+        let (at, number) = (link.at, link.number);
         note!(self, "c{c} is cut off {at}, half-open: {is_half_open}");
         if !is_half_open {
             let noticed = self.rng.u64(0..300);
             self.after(noticed, move |world| {
                 world.on_node(at, Source::Inbox, move |world| {
-                    world.hang_up(at.node, id, Gone::Grace, None);
+                    world.hang_up_on(at.node, c, number, Gone::Grace, None);
                 });
             });
         }

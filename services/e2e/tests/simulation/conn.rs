@@ -40,11 +40,37 @@ impl World {
         id
     }
 
+    /// Numbers a connection that is about to join: of two rooms that follow on each other the later one has the higher
+    /// numbers.
+    pub(crate) fn number_conn(&mut self, n: usize, id: ConnectionId) -> Option<ConnectionId> {
+        let node = &mut self.nodes[n];
+        let conn = node.conns.remove(&id)?;
+        node.next_connection += 1;
+        let id = ConnectionId(node.next_connection);
+        if let Some(link) = self.clients[conn.client].link.as_mut().filter(|link| link.number == conn.number)
+        {
+            link.id = id;
+        }
+        self.nodes[n].conns.insert(id, conn);
+        Some(id)
+    }
+
+    /// A client's connection ends, whatever its number is by now.
+    pub(crate) fn hang_up_on(&mut self, n: usize, client: usize, number: u32, how: Gone, told: Option<u16>) {
+        let is_it = |conn: &Conn| conn.client == client && conn.number == number;
+        let id = self.nodes[n].conns.iter().find(|(_, conn)| is_it(conn)).map(|(id, _)| *id);
+        if let Some(id) = id {
+            self.hang_up(n, id, how, told);
+        }
+    }
+
     /// The node's end of a connection ends; `told` is what its peer hears of it.
     pub(crate) fn hang_up(&mut self, n: usize, id: ConnectionId, how: Gone, told: Option<u16>) {
         let Some(conn) = self.nodes[n].conns.remove(&id) else { return };
         note!(self, "{}: connection {id} of c{} ends: {how:?}, {told:?}", self.at(n), conn.client);
         self.client_is_missed(conn.client, conn.number);
+        // Put out, or gone on purpose, which it may not come to know.
+        self.clients[conn.client].is_steady &= how != Gone::Now;
         let told = told.filter(|_| conn.stuck_until <= self.now);
         let wait = conn.arrives_at.saturating_sub(self.now);
         self.tell_end(wait, conn.client, conn.number, told);

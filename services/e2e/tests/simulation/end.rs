@@ -12,6 +12,8 @@ use crate::world::World;
 const QUIET: u64 = 60_000;
 /// The same if somebody has to be found silent first.
 const LONG_QUIET: u64 = 100_000;
+/// How long what was said last may take to arrive everywhere.
+const LAST: u64 = 20_000;
 
 impl World {
     /// From the beginning to the end.
@@ -22,6 +24,9 @@ impl World {
         self.calm_down();
         let quiet = if self.plan.half_open > 0 { LONG_QUIET } else { QUIET };
         self.run_until(active + quiet);
+        // Whoever still tries to say something has had time enough; what was said last is to arrive.
+        self.is_over = true;
+        self.run_until(active + quiet + LAST);
     }
 
     /// All that is known of it.

@@ -60,6 +60,7 @@ impl World {
         match self.rng.u8(0..24) {
             0..14 => self.say_something(c),
             14..23 => self.command(c),
+            _ if self.plan.restores > 0 => {}
             _ => {
                 self.leave(c);
                 let back = self.rng.u64(100..6_000);
@@ -258,6 +259,7 @@ impl World {
         let ms = self.rng.i64(500..60_000);
         note!(self, "the clock of the rooms is put forward by {ms} ms");
         self.clock.set_ms(self.clock.now_ms() + ms);
+        self.all_are_unsteady(); // what the store keeps for a while may be over at once
     }
 
     fn set_some(&mut self) {

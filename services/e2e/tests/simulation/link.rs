@@ -31,7 +31,9 @@ impl World {
         let trouble = if is_bus { self.plan.bus } else { self.plan.api };
         let (there, back) = (self.latency(), self.latency());
         let (lost, unanswered) = (self.happens(trouble.asked_in_vain), self.happens(trouble.unanswered));
-        let late = self.happens(trouble.late).then(|| self.rng.u64(500..6_000));
+        // The store carries nothing out any more for somebody who has given up; the api may.
+        let latest = if is_bus { BUS_PATIENCE } else { 6_000 };
+        let late = self.happens(trouble.late).then(|| self.rng.u64(500..latest));
         match (lost, unanswered, late) {
             (true, ..) => Fate::AskedInVain,
             (_, true, _) => Fate::Unanswered(there),

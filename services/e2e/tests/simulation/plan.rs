@@ -106,20 +106,20 @@ impl Plan {
             transfers: few(rng, 4),
             removals: few(rng, 2),
             settings: few(rng, 2),
-            jumps: 0,
+            jumps: few(rng, 2),
             restores: u32::from(rng.u8(0..8) == 0),
         };
         if plan.restores > 0 {
             // Who was host is told by the order of hosts, which a restore would turn back. And what the database has lost
-            // is noticed only by those who remember it, and who hear of other messages under the same numbers.
+            // is noticed only by those who remember it, are there when versions are compared, and hear of other messages
+            // under the same numbers.
             (plan.transfers, plan.kills, plan.drains, plan.store_empty) = (0, 0, 0, 0);
-            (plan.news_lost, plan.deaf, plan.store_away) = (0, 0, 0);
+            (plan.news_lost, plan.deaf, plan.store_away, plan.bus) = (0, 0, 0, Trouble::default());
+            (plan.cuts, plan.stuck, plan.removals) = (0, 0, 0);
         }
         if plan.store_empty > 0 {
             // What the store has lost is put back by the nodes, or else from the database, which is up to a second late.
             (plan.kills, plan.drains) = (0, 0);
-            // A film from before a change of host is put back under the new fence, whoever's it is.
-            plan.transfers = 0;
         }
         plan
     }

@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     /// Something was said between a subscription and the reading that followed it.
     pub(crate) raced: bool,
+    /// Nobody says anything any more.
+    pub(crate) is_over: bool,
     /// Nothing goes wrong any more.
     pub(crate) is_quiet: bool,
     queue: BTreeMap<(u64, u64), Job>,
@@ -74,6 +76,7 @@ impl World {
             clock,
             raced: false,
             is_quiet: false,
+            is_over: false,
             queue: BTreeMap::new(),
             made: 0,
             trace: is_traced.then(Vec::new),
