@@ -14,11 +14,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// How many come in at the same time at first, ...
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 /// ... at least, ...
-const FEWEST: usize = 8;
-/// ... and at most: a whole batch towards the api.
-const MOST: usize = 256;
+const FEWEST: usize = 4;
+/// ... and at most: whatever is under way stands in front of those who are in.
+const MOST: usize = 64;
 /// An admission that takes longer says that the api has enough to do.
 const LATE: Duration = Duration::from_millis(100);
 /// How many wait for that.

@@ -109,7 +109,7 @@ mod tests {
         assert!(!held[0].is_crowded());
         held.push(seats.take().unwrap());
         assert!(held[0].is_crowded());
-        held.extend((69..84).map(|_| seats.take().unwrap()));
+        held.extend((69..100).map(|_| seats.take().unwrap()));
         assert!(seats.take().is_none() && seats.take().is_none());
         let clone = held[0].clone();
         held.truncate(1);

@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,8 +23,10 @@ use tower::ServiceExt;
 use crate::rest;
 use crate::seats::{Seat, Seats, Spare};
 
-/// How long a client may take to send its headers.
+/// How long a client may take to send its headers, and to ask for anything at all.
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long it may take to ask for something when seats are scarce.
+const HURRY: Duration = Duration::from_secs(2);
 /// How many connections may wait to be taken. The system may allow fewer.
 const BACKLOG: u32 = 8_192;
 /// How long to wait when there is no descriptor at all.
@@ -132,7 +136,13 @@ async fn connection(
         tracing::debug!(%error, "a connection went before it was served");
         return;
     }
+    // The timeout for headers begins with the first byte; who sends none, or stays undecided between two versions of HTTP,
+    // would keep his seat for good.
+    let patience = if seat.is_crowded() { HURRY } else { HEADERS };
+    let has_asked = Arc::<AtomicBool>::default();
+    let asked = has_asked.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         let (mut request, rest) = rest::keep(request);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(seat.clone());
@@ -150,8 +160,15 @@ async fn connection(
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
     let serving = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
+    let silence = async {
+        tokio::time::sleep(patience).await;
+        if has_asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
+        () = silence => return tracing::debug!("a connection asked for nothing"),
         () = shutdown.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
@@ -159,5 +176,40 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_gives_up_his_seat() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(|| async { "here" }));
+        tokio::spawn(serve(listener, router, CancellationToken::new()));
+        // The beginning of both versions of HTTP, or of neither.
+        let silent = ["", "P", "PRI * HTTP/2.0\r\n"].map(|start| async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(start.as_bytes()).await.unwrap();
+            let begun = Instant::now();
+            let mut answer = Vec::new();
+            // Closed, or cut: either way over.
+            let _ = tokio::time::timeout(HEADERS * 2, stream.read_to_end(&mut answer)).await.unwrap();
+            assert!(begun.elapsed() >= HEADERS / 2, "{start:?} after {:?}", begun.elapsed());
+        });
+        let [a, b, c] = silent;
+        let asking = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("here"), "{answer}");
+        };
+        tokio::join!(a, b, c, asking);
     }
 }
