@@ -5,7 +5,7 @@
 //!   room has it, at a fixed rate, and whether anything was lost, doubled or reordered on the way.
 //! - [`slow`], [`storm`], [`churn`], [`half_open`], [`crash`]: what others notice when many misbehave, come, go, fall
 //!   silent, or lose their node. Each holds a server to a promise, prints a line `guarantee: …`, and fails when the
-//!   promise is broken. Their crowds come on bare lines ([`line`]), which are cheap and can be slow.
+//!   promise is broken. Their crowds come on bare lines ([`mod@line`]), which are cheap and can be slow.
 //!
 //! A run gathers a crowd ([`crowd`]): guests in public rooms, one guest for each connection. Servers limit that, so
 //! start the one to be measured with `STREAMIT_LIMITS=off`. Everything is bounded: people, rates, durations and

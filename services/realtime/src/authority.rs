@@ -1,7 +1,7 @@
 //! Asking the api.
 //!
 //! Several replicas serve the same calls. Which one is asked follows from the room (rendezvous hashing, so that the
-//! messages of one room meet in one replica's batch); when it is down, another is asked ([`replicas`]). All calls may
+//! messages of one room meet in one replica's batch); when it is down, another is asked (`replicas`). All calls may
 //! be made twice without harm. What waits for the same replica travels together: one call is under way, the rest is
 //! the next batch.
 

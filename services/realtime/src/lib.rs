@@ -187,7 +187,7 @@ pub async fn connect(
     Ok(Realtime::new(&config.public, name, api, Arc::new(bus), clock, entropy))
 }
 
-/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short. It is out [`LAST_WORDS`] after the
+/// Serves a node until `shutdown` fires, then drains; `hurry` cuts the drain short. It is out `LAST_WORDS` after the
 /// drain's deadline at the latest, half a second later than that when told to hurry.
 ///
 /// # Errors
