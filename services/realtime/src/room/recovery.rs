@@ -45,7 +45,9 @@ impl Room {
 
     /// Whether a change, which follows on nothing, means that the store has lost the roster known here.
     pub(super) fn is_loss(&self, change: &RosterChange) -> bool {
-        change.previous == 0 && self.roster_version != 0
+        // News of a change may be faster than its answer: what is known already was not lost.
+        let is_known = change.version != 0 && change.version <= self.roster_version;
+        change.previous == 0 && self.roster_version != 0 && !is_known
     }
 
     /// Whether a roster has everybody who is connected here.

@@ -271,3 +271,22 @@ fn a_room_that_has_something_to_see_out_stays_until_it_has_looked() {
     world.on(Input::Roster(0, Ok(roster)));
     assert!(world.room.is_idle());
 }
+
+#[test]
+fn news_of_an_entrance_that_is_faster_than_its_answer_is_no_loss() {
+    let mut world = World::new();
+    world.roster.version = 0;
+    let joiner = world.joiner(1, 1, 5);
+    world.on(Input::Join(joiner));
+    let (joiners, entries) = world.take(
+        |effect| matches!(effect, Effect::Enter(..)),
+        |effect| match effect {
+            Effect::Enter(joiners, entries, _) => (joiners, entries),
+            _ => unreachable!(),
+        },
+    );
+    let (change, roster) = world.enter(&entries);
+    world.on(Input::Notice(Notice::Roster(Arc::new(change.clone()))));
+    world.on(Input::Entered(joiners, Ok((change, roster)), None));
+    assert!(!world.wants(|effect| matches!(effect, Effect::Reenter(..))), "else goodbyes wait for 2 s");
+}
