@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos guarantees
+.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos simulate guarantees
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
 
 chaos: ## mixed faults by many seeds: SEEDS=20 FROM=1 JOBS=1, again to go on, SEED=7 to see one again
 	.ci/deps run -- cargo test -q -p streamit-e2e --test chaos -- --ignored --nocapture
+
+simulate: ## 100,000 simulated evenings, ten minutes: SEEDS=100000 FROM=1
+	STREAMIT_SEEDS=$(or $(SEEDS),100000) STREAMIT_FROM=$(or $(FROM),1) cargo test -q -p streamit-e2e --test simulation whatever -- --nocapture
 
 guarantees: ## measure what is promised under faults, each as long as it is promised for; a line of figures for each
 	STREAMIT_LONG_FAULTS=1 .ci/deps run -- cargo test -q -p streamit-e2e --test guarantees -- --include-ignored --nocapture
