@@ -60,7 +60,7 @@ async fn a_node_that_stood_still_brings_nothing_stale_and_its_people_are_there_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes more than a minute: `make chaos` runs it"]
+#[ignore = "takes more than a minute: `make guarantees` runs it"]
 async fn a_half_open_client_is_gone_within_65_seconds() {
     let cluster = Cluster::start(plan()).await;
     let party = Party::open(&cluster, 6).await;
