@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use secrecy::SecretString;
 use streamit_bus::Rooms;
 use streamit_bus::redis::{RedisOptions, RedisRooms};
@@ -24,7 +25,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 #[derive(Args, Debug)]
 pub struct Shed {
     /// The node, by its name in logs (`STREAMIT_NODE_ID`). Required.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     node: String,
     /// How many of a hundred connections are put out, 1 to 100. Required.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100))]

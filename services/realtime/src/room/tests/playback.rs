@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// A room with its host in it, and the film running from 10 s.
+fn playing() -> (World, Playback) {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    (world, next)
+}
+
 #[test]
 fn a_command_is_stored_first_and_then_shown_once() {
     let mut world = World::new();
@@ -89,11 +99,7 @@ fn only_who_controls_is_heard() {
 
 #[test]
 fn an_empty_room_pauses_where_it_was() {
-    let mut world = World::new();
-    world.join(1, 1);
-    world.command(1, play(10.0));
-    let (_, next) = world.set();
-    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    let (mut world, _) = playing();
     world.up += 5_000;
     world.on(Input::Gone(ConnectionId(1), Gone::Now));
     world.answer_leave();
@@ -142,11 +148,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 #[test]
 fn a_clock_that_jumps_does_not_move_a_running_film() {
-    let mut world = World::new();
-    world.join(1, 1);
-    world.command(1, play(10.0));
-    let (_, next) = world.set();
-    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    let (mut world, next) = playing();
     world.frames(1);
     world.ahead = HOUR;
     world.on(Input::Jumped(HOUR));
@@ -164,11 +166,7 @@ fn a_clock_that_jumps_does_not_move_a_running_film() {
 
 #[test]
 fn a_film_that_another_node_has_anchored_anew_is_not_moved_again() {
-    let mut world = World::new();
-    world.join(1, 1);
-    world.command(1, play(10.0));
-    let (_, next) = world.set();
-    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    let (mut world, next) = playing();
     world.frames(1);
     let theirs = next.after_jump(HOUR, Timestamp(START).plus(HOUR));
     let event = v1::Event { kind: Some(v1::event::Kind::Playback((&theirs).into())), ..v1::Event::default() };
