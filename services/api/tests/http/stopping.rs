@@ -83,7 +83,9 @@ async fn it_says_so_goes_on_serving_and_then_sends_nodes_elsewhere() {
             Err(status) => break status,
         }
     };
-    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    // Cancelled: it waited in this client while the connection ended, and was never sent. A node takes both to mean that
+    // the replica can't be reached, and asks another one.
+    assert!(matches!(refused.code(), Code::Unavailable | Code::Cancelled), "{refused}");
     assert!(told.elapsed() >= drain.unready && seq > 0);
     assert!(get(http_address, "/livez").await.is_none(), "nobody listens any more");
     serving.await.unwrap().unwrap();
