@@ -29,6 +29,7 @@ pub mod tail;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use streamit_bus::{Entry, EntryKey, Present};
@@ -74,10 +75,12 @@ const MAX_LIVES: usize = 8;
 const COUNT_MS: u64 = 1_000;
 
 /// How a room is set up, apart from what it learns.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// Which room.
     pub room: RoomId,
+    /// What this node is called.
+    pub node: Arc<str>,
     /// This node's life.
     pub incarnation: Incarnation,
     /// Whether rates, budgets and caps hold (`STREAMIT_LIMITS`).

@@ -4,7 +4,8 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Value, json};
 use streamit_domain::room::{
-    EXPIRY_DAYS, HOST_GRACE_SECONDS, Life, OnHostLost, SYNC_THRESHOLD_MS, Settings, Source, Standing,
+    DRIFT_ENTER_MS, DRIFT_LEAVE_MS, DRIFT_SEEK_MS, Drift, EXPIRY_DAYS, HOST_GRACE_SECONDS, Life, OnHostLost,
+    ReadinessMode, SYNC_THRESHOLD_MS, Settings, Source, Standing,
 };
 use streamit_domain::{Invalid, RoomId, UserId};
 use streamit_storage::rooms::{self, Room};
@@ -89,6 +90,10 @@ pub(crate) struct Change {
     on_host_lost: Option<OnHostLost>,
     expiry_days: Option<u32>,
     sync_threshold_ms: Option<u32>,
+    readiness: Option<ReadinessMode>,
+    drift_enter_ms: Option<u32>,
+    drift_leave_ms: Option<u32>,
+    drift_seek_ms: Option<u32>,
 }
 
 impl Input for Change {
@@ -104,6 +109,15 @@ impl Input for Change {
         });
         let expiry_days = fields.whole("expiry_days", EXPIRY_DAYS);
         let sync_threshold_ms = fields.whole("sync_threshold_ms", SYNC_THRESHOLD_MS);
+        let readiness = fields.parsed("readiness", |word| match word {
+            "off" => Ok(ReadinessMode::Off),
+            "soft" => Ok(ReadinessMode::Soft),
+            "strict" => Ok(ReadinessMode::Strict),
+            _ => Err(Invalid("readiness must be off, soft or strict")),
+        });
+        let drift_enter_ms = fields.whole("drift_enter_ms", DRIFT_ENTER_MS);
+        let drift_leave_ms = fields.whole("drift_leave_ms", DRIFT_LEAVE_MS);
+        let drift_seek_ms = fields.whole("drift_seek_ms", DRIFT_SEEK_MS);
         Some(Self {
             room: room?,
             is_chat_enabled,
@@ -111,19 +125,34 @@ impl Input for Change {
             on_host_lost,
             expiry_days,
             sync_threshold_ms,
+            readiness,
+            drift_enter_ms,
+            drift_leave_ms,
+            drift_seek_ms,
         })
     }
 }
 
 impl Change {
-    fn of(&self, old: Settings) -> Settings {
-        Settings {
+    fn of(&self, old: Settings) -> Result<Settings> {
+        let drift = Drift {
+            enter_ms: self.drift_enter_ms.unwrap_or(old.drift.enter_ms),
+            leave_ms: self.drift_leave_ms.unwrap_or(old.drift.leave_ms),
+            seek_ms: self.drift_seek_ms.unwrap_or(old.drift.seek_ms),
+        };
+        if !drift.is_ordered() {
+            let why = "drift_leave_ms must be below drift_enter_ms, and that below drift_seek_ms";
+            return Err(ApiError::new(Code::Invalid, why));
+        }
+        Ok(Settings {
             is_chat_enabled: self.is_chat_enabled.unwrap_or(old.is_chat_enabled),
             host_grace_seconds: self.host_grace_seconds.unwrap_or(old.host_grace_seconds),
             on_host_lost: self.on_host_lost.unwrap_or(old.on_host_lost),
             expiry_days: self.expiry_days.unwrap_or(old.expiry_days),
             sync_threshold_ms: self.sync_threshold_ms.unwrap_or(old.sync_threshold_ms),
-        }
+            readiness: self.readiness.unwrap_or(old.readiness),
+            drift,
+        })
     }
 }
 
@@ -135,6 +164,10 @@ pub(super) struct SettingsView {
     on_host_lost: OnHostLost,
     expiry_days: u32,
     sync_threshold_ms: u32,
+    readiness: ReadinessMode,
+    drift_enter_ms: u32,
+    drift_leave_ms: u32,
+    drift_seek_ms: u32,
 }
 
 impl From<Settings> for SettingsView {
@@ -145,6 +178,10 @@ impl From<Settings> for SettingsView {
             on_host_lost: settings.on_host_lost,
             expiry_days: settings.expiry_days,
             sync_threshold_ms: settings.sync_threshold_ms,
+            readiness: settings.readiness,
+            drift_enter_ms: settings.drift.enter_ms,
+            drift_leave_ms: settings.drift.leave_ms,
+            drift_seek_ms: settings.drift.seek_ms,
         }
     }
 }
@@ -169,7 +206,7 @@ pub(crate) async fn settings(
         .retrying(|| async {
             let mut tx = app.store.begin().await?;
             let room = hosted(&mut tx, room, caller.user).await?;
-            let settings = body.of(room.settings);
+            let settings = body.of(room.settings)?;
             if settings != room.settings {
                 let version = rooms::update_settings(&mut tx, room.id, &settings).await?;
                 tx.commit().await?;

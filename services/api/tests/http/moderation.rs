@@ -158,17 +158,23 @@ async fn settings_change_one_by_one_and_are_told() {
     assert_eq!((reply.status, &reply.body["is_chat_enabled"]), (200, &json!(false)));
     assert!(!next_facts(&mut news).await.settings.unwrap().is_chat_enabled);
     assert_eq!(set(&ana, json!({"is_chat_enabled": false})).await.status, 200, "the same again is no news");
-    let body =
-        json!({"host_grace_seconds": 5, "on_host_lost": "wait", "expiry_days": 30, "sync_threshold_ms": 500});
+    let body = json!({"host_grace_seconds": 5, "on_host_lost": "wait", "expiry_days": 30, "sync_threshold_ms": 500,
+            "readiness": "strict", "drift_enter_ms": 80, "drift_leave_ms": 30, "drift_seek_ms": 900});
     assert_eq!(set(&ana, body).await.body["host_grace_seconds"], json!(5));
     let facts = next_facts(&mut news).await;
-    assert_eq!((facts.version, facts.settings.unwrap().expiry_days), (3, 30));
+    let settings = facts.settings.unwrap();
+    assert_eq!((facts.version, settings.expiry_days), (3, 30));
+    assert_eq!((settings.readiness(), settings.drift.unwrap().leave_ms), (v1::ReadinessMode::Strict, 30));
     for body in [
         json!({"host_grace_seconds": 4}),
         json!({"host_grace_seconds": 301}),
         json!({"on_host_lost": "panic"}),
         json!({"expiry_days": 0}),
         json!({"sync_threshold_ms": 49}),
+        json!({"readiness": "STRICT"}),
+        json!({"drift_seek_ms": 80}),
+        json!({"drift_leave_ms": 80}),
+        json!({"drift_enter_ms": 1_000}),
     ] {
         set(&ana, body).await.refused(400, "INVALID");
     }

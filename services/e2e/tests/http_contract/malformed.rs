@@ -36,7 +36,8 @@ fn calls() -> Vec<(String, Value)> {
         (
             "rooms/settings",
             json!({"room_id": room, "is_chat_enabled": true, "host_grace_seconds": 30,
-            "on_host_lost": "wait", "expiry_days": 7, "sync_threshold_ms": 2000}),
+            "on_host_lost": "wait", "expiry_days": 7, "sync_threshold_ms": 2000,
+            "readiness": "soft", "drift_enter_ms": 60, "drift_leave_ms": 20, "drift_seek_ms": 1200}),
         ),
         (
             "rooms/source",

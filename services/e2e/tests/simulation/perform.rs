@@ -137,8 +137,12 @@ impl World {
             Some(state) => (state, true),
             None => (saved.unwrap_or_else(|| Playback::start(0, ROOM.created_at())), false),
         };
-        let setup =
-            Setup { room: ROOM, incarnation: self.nodes[at.node].incarnation, limits: self.plan.limits };
+        let setup = Setup {
+            room: ROOM,
+            node: "simulated".into(),
+            incarnation: self.nodes[at.node].incarnation,
+            limits: self.plan.limits,
+        };
         debug_assert_eq!(ROOM.created_at().0, START);
         let room = Room::open(setup, Opening { facts, history, playback }, self.now_of(at.node));
         self.opened(at.node, room);

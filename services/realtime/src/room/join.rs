@@ -245,6 +245,10 @@ impl Room {
                 .collect(),
             online: self.online(),
             is_chat_enabled: self.facts.settings.is_chat_enabled,
+            readiness: self.facts.settings.readiness,
+            drift: self.facts.settings.drift,
+            source: self.facts.source.as_ref().map(Into::into),
+            node: &self.setup.node,
             protocol: server::PROTOCOL,
         };
         let mut json = server::json(&frame);

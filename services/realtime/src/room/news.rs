@@ -6,7 +6,7 @@
 use streamit_bus::{LiveVersions, Notice};
 use streamit_domain::room::{Change, Facts, Life, Standing};
 use streamit_domain::{Playback, UserId};
-use streamit_wire::frame::server::{Frame, RoomUpdated};
+use streamit_wire::frame::server::{Frame, RoomUpdated, Watched};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Effect, Gone, Now};
@@ -224,21 +224,18 @@ impl Room {
             Change::Settings => {
                 let settings = self.facts.settings;
                 self.tell(&Frame::RoomUpdated(RoomUpdated {
-                    online: None,
                     is_chat_enabled: Some(settings.is_chat_enabled),
                     host_grace_seconds: Some(settings.host_grace_seconds),
                     on_host_lost: Some(settings.on_host_lost),
                     sync_threshold_ms: Some(settings.sync_threshold_ms),
+                    readiness: Some(settings.readiness),
+                    drift: Some(settings.drift),
+                    online: None,
                 }));
             }
             Change::Source => {
-                let source = self.facts.source.clone().unwrap_or_default();
-                self.tell(&Frame::SourceChanged {
-                    url: source.url.as_deref(),
-                    title: source.title.as_deref(),
-                    video_provider: source.provider.as_deref(),
-                    video_id: source.video_id.as_deref(),
-                });
+                let watched = self.facts.source.as_ref().map(Watched::from).unwrap_or_default();
+                self.tell(&Frame::SourceChanged(watched));
             }
             Change::JoinRequest(user) => self.tell_host_of(user),
             Change::Ended(life) => self.end(life, now),

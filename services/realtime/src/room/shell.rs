@@ -211,7 +211,12 @@ async fn open(node: &Arc<Node>, id: RoomId) -> Result<(Option<Subscription>, Roo
             (saved.unwrap_or_else(|| Playback::start(0, id.created_at())), false)
         }
     };
-    let setup = Setup { room: id, incarnation: node.incarnation(), limits: node.limits };
+    let setup = Setup {
+        room: id,
+        node: node.name.as_str().into(),
+        incarnation: node.incarnation(),
+        limits: node.limits,
+    };
     let opening = Opening { facts, history: history?, playback };
     Ok((subscription, Room::open(setup, opening, now)))
 }

@@ -213,6 +213,51 @@ pub enum OnHostLost {
     Close,
 }
 
+/// Whether the room waits for those whose players are not ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadinessMode {
+    /// Nobody is asked.
+    Off,
+    /// Everybody sees who buffers; the film goes on.
+    #[default]
+    Soft,
+    /// The film is held until all are ready, or have been waited for long enough.
+    Strict,
+}
+
+/// When a player that is off is brought back, and how: three distances from the room's position, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Drift {
+    /// From here on its rate is changed a little. Below what people notice between picture and sound of two places.
+    pub enter_ms: u32,
+    /// The changed rate ends here. Well below the first, so that it does not go on and off all the time.
+    pub leave_ms: u32,
+    /// From here on it jumps.
+    pub seek_ms: u32,
+}
+
+impl Drift {
+    /// Whether each distance is larger than the one before: otherwise a player would never come to rest.
+    #[must_use]
+    pub const fn is_ordered(&self) -> bool {
+        self.leave_ms < self.enter_ms && self.enter_ms < self.seek_ms
+    }
+}
+
+impl Default for Drift {
+    fn default() -> Self {
+        Self { enter_ms: 60, leave_ms: 20, seek_ms: 1_200 }
+    }
+}
+
+/// The allowed range of [`Drift::enter_ms`].
+pub const DRIFT_ENTER_MS: std::ops::RangeInclusive<u32> = 10..=5_000;
+/// The allowed range of [`Drift::leave_ms`].
+pub const DRIFT_LEAVE_MS: std::ops::RangeInclusive<u32> = 5..=1_000;
+/// The allowed range of [`Drift::seek_ms`].
+pub const DRIFT_SEEK_MS: std::ops::RangeInclusive<u32> = 200..=60_000;
+
 /// What the host may set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -226,6 +271,10 @@ pub struct Settings {
     pub expiry_days: u32,
     /// How far off a client may be before `SYNC_CHECK` corrects it, in milliseconds.
     pub sync_threshold_ms: u32,
+    /// Whether the room waits for those who are not ready.
+    pub readiness: ReadinessMode,
+    /// How players are kept in step.
+    pub drift: Drift,
 }
 
 impl Default for Settings {
@@ -236,6 +285,8 @@ impl Default for Settings {
             on_host_lost: OnHostLost::default(),
             expiry_days: DEFAULT_EXPIRY_DAYS,
             sync_threshold_ms: DEFAULT_SYNC_THRESHOLD_MS,
+            readiness: ReadinessMode::default(),
+            drift: Drift::default(),
         }
     }
 }

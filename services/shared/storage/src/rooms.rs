@@ -10,7 +10,7 @@ mod playback;
 mod sweep;
 
 use sqlx::FromRow;
-use streamit_domain::room::{Access, Life, Settings, Source};
+use streamit_domain::room::{Access, Drift, Life, Settings, Source};
 use streamit_domain::{DisplayName, RoomCode, RoomId, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -119,6 +119,10 @@ pub(crate) struct RoomRow {
     on_host_lost: String,
     expiry_days: i64,
     sync_threshold_ms: i64,
+    readiness: String,
+    drift_enter_ms: i64,
+    drift_leave_ms: i64,
+    drift_seek_ms: i64,
     max_members: i64,
     source_url: Option<String>,
     source_title: Option<String>,
@@ -138,8 +142,8 @@ pub(crate) struct RoomRow {
 macro_rules! room_columns {
     () => {
         "r.id, r.code, r.owner_id, r.host_id, r.life, r.access, r.password_mac, r.is_chat_enabled, \
-         r.host_grace_seconds, r.on_host_lost, r.expiry_days, r.sync_threshold_ms, r.max_members, r.source_url, \
-         r.source_title, r.source_provider, r.source_video_id, r.facts_version, r.host_fence, r.epoch, \
+         r.host_grace_seconds, r.on_host_lost, r.expiry_days, r.sync_threshold_ms, r.readiness, r.drift_enter_ms, \
+         r.drift_leave_ms, r.drift_seek_ms, r.max_members, r.source_url, r.source_title, r.source_provider, r.source_video_id, r.facts_version, r.host_fence, r.epoch, \
          r.host_deadline, r.host_lost_roster_version, r.last_active_at, r.created_at, r.ended_at"
     };
 }
@@ -170,6 +174,12 @@ impl TryFrom<RoomRow> for Room {
                 on_host_lost: row::on_host_lost(&row.on_host_lost)?,
                 expiry_days: row::to_u32(row.expiry_days, "rooms.expiry_days")?,
                 sync_threshold_ms: row::to_u32(row.sync_threshold_ms, "rooms.sync_threshold_ms")?,
+                readiness: row::readiness(&row.readiness)?,
+                drift: Drift {
+                    enter_ms: row::to_u32(row.drift_enter_ms, "rooms.drift_enter_ms")?,
+                    leave_ms: row::to_u32(row.drift_leave_ms, "rooms.drift_leave_ms")?,
+                    seek_ms: row::to_u32(row.drift_seek_ms, "rooms.drift_seek_ms")?,
+                },
             },
             max_members: row::to_u32(row.max_members, "rooms.max_members")?,
             source: (source != Source::default()).then_some(source),
@@ -195,8 +205,9 @@ impl TryFrom<RoomRow> for Room {
 pub async fn insert(tx: &mut Tx, room: &NewRoom) -> Result<()> {
     const ROOM: &str = "
         INSERT INTO rooms (id, code, owner_id, host_id, access, password_mac, is_chat_enabled, host_grace_seconds,
-            on_host_lost, expiry_days, sync_threshold_ms, max_members, last_active_at, created_at)
-        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)";
+            on_host_lost, expiry_days, sync_threshold_ms, max_members, last_active_at, created_at,
+            readiness, drift_enter_ms, drift_leave_ms, drift_seek_ms)
+        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16)";
     const OWNER: &str = "
         INSERT INTO participants (room_id, user_id, display_name, name_key, standing, created_at, joined_at)
         VALUES ($1, $2, $3, $4, 'APPROVED', $5, $5)";
@@ -216,6 +227,10 @@ pub async fn insert(tx: &mut Tx, room: &NewRoom) -> Result<()> {
         i64::from(room.settings.sync_threshold_ms),
         i64::from(room.max_members),
         room.created_at.0,
+        row::readiness_word(room.settings.readiness),
+        i64::from(room.settings.drift.enter_ms),
+        i64::from(room.settings.drift.leave_ms),
+        i64::from(room.settings.drift.seek_ms),
     )?;
     let name = &room.owner_name;
     execute!(tx, OWNER, room.id.0, room.owner.0, name.as_str(), name.key(), room.created_at.0)?;
@@ -282,7 +297,8 @@ fn version(row: Option<(i64,)>) -> Result<Option<u64>> {
 pub async fn update_settings(tx: &mut Tx, id: RoomId, settings: &Settings) -> Result<Option<u64>> {
     const SQL: &str = "
         UPDATE rooms SET facts_version = facts_version + 1, is_chat_enabled = $2, host_grace_seconds = $3,
-            on_host_lost = $4, expiry_days = $5, sync_threshold_ms = $6
+            on_host_lost = $4, expiry_days = $5, sync_threshold_ms = $6, readiness = $7, drift_enter_ms = $8,
+            drift_leave_ms = $9, drift_seek_ms = $10
         WHERE id = $1 RETURNING facts_version";
     version(fetch_optional!(
         tx,
@@ -294,6 +310,10 @@ pub async fn update_settings(tx: &mut Tx, id: RoomId, settings: &Settings) -> Re
         row::on_host_lost_word(settings.on_host_lost),
         i64::from(settings.expiry_days),
         i64::from(settings.sync_threshold_ms),
+        row::readiness_word(settings.readiness),
+        i64::from(settings.drift.enter_ms),
+        i64::from(settings.drift.leave_ms),
+        i64::from(settings.drift.seek_ms),
     )?)
 }
 

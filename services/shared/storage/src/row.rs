@@ -1,6 +1,6 @@
 //! From columns to values of the domain, and back.
 
-use streamit_domain::room::{Access, Life, OnHostLost, Role};
+use streamit_domain::room::{Access, Life, OnHostLost, ReadinessMode, Role};
 use streamit_domain::{DisplayName, RoomCode, Timestamp};
 
 use crate::{Error, Result};
@@ -70,6 +70,16 @@ words!(
     OnHostLost::Promote = "PROMOTE",
     OnHostLost::Wait = "WAIT",
     OnHostLost::Close = "CLOSE"
+);
+
+words!(
+    readiness_word,
+    readiness,
+    ReadinessMode,
+    "rooms.readiness",
+    ReadinessMode::Off = "OFF",
+    ReadinessMode::Soft = "SOFT",
+    ReadinessMode::Strict = "STRICT"
 );
 
 /// The host is named by the room, so an entry only ever says viewer or co-host.

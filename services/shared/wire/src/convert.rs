@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use streamit_domain::playback::Version;
-use streamit_domain::room::{self, Access, Life, OnHostLost, Person, Role, Standing};
+use streamit_domain::room::{self, Access, Life, OnHostLost, Person, ReadinessMode, Role, Standing};
 use streamit_domain::{DisplayName, Invalid, MediaTime, Playback, RoomId, Timestamp, UserId};
 
 use crate::v1;
@@ -60,6 +60,7 @@ twins! {
     Role { Viewer, Cohost, Host }
     Standing { Pending, Approved, Rejected, Left, Kicked, Banned }
     OnHostLost { Promote, Wait, Close }
+    ReadinessMode { Soft, Off, Strict }
 }
 
 /// Reads an enum field of a message. An unknown number (a newer sender's) is refused, so that nobody is let in by
@@ -80,6 +81,12 @@ impl From<&room::Settings> for v1::Settings {
             on_host_lost: v1::OnHostLost::from(s.on_host_lost) as i32,
             expiry_days: s.expiry_days,
             sync_threshold_ms: s.sync_threshold_ms,
+            readiness: v1::ReadinessMode::from(s.readiness) as i32,
+            drift: Some(v1::Drift {
+                enter_ms: s.drift.enter_ms,
+                leave_ms: s.drift.leave_ms,
+                seek_ms: s.drift.seek_ms,
+            }),
         }
     }
 }
@@ -94,6 +101,12 @@ impl TryFrom<&v1::Settings> for room::Settings {
             on_host_lost: word::<OnHostLost, v1::OnHostLost>(s.on_host_lost)?,
             expiry_days: s.expiry_days,
             sync_threshold_ms: s.sync_threshold_ms,
+            readiness: word::<ReadinessMode, v1::ReadinessMode>(s.readiness)?,
+            drift: s.drift.as_ref().map_or_else(room::Drift::default, |drift| room::Drift {
+                enter_ms: drift.enter_ms,
+                leave_ms: drift.leave_ms,
+                seek_ms: drift.seek_ms,
+            }),
         })
     }
 }

@@ -55,7 +55,8 @@ impl Cluster {
         let clock = ManualClock::at_ms(START);
         let store = MemoryRooms::new(clock.clone());
         let open = |node: usize| {
-            let setup = Setup { room: id(), incarnation: incarnation(node, 0), limits: true };
+            let setup =
+                Setup { room: id(), node: "a".into(), incarnation: incarnation(node, 0), limits: true };
             let history = v1::HistoryReply { epoch: 1, kept_from: 1, ..v1::HistoryReply::default() };
             let opening =
                 Opening { facts: facts(5), history, playback: (Playback::start(1, Timestamp(START)), false) };

@@ -53,6 +53,7 @@ impl World {
     pub(super) fn new() -> Self {
         let setup = Setup {
             room: RoomId(Uuid::from_u128(99)),
+            node: "a".into(),
             incarnation: Incarnation(Uuid::from_u128(1)),
             limits: true,
         };

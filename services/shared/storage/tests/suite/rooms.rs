@@ -1,6 +1,6 @@
 //! Opening, finding, changing, listing and ending rooms; and the keys all replicas share.
 
-use streamit_domain::room::{Access, Life, OnHostLost, Settings, Source, Standing};
+use streamit_domain::room::{Access, Drift, Life, OnHostLost, ReadinessMode, Settings, Source, Standing};
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::rooms::{self, NewRoom};
 use streamit_storage::{Conflict, keys, participants};
@@ -27,6 +27,8 @@ async fn a_room_is_read_back_as_it_was_opened(db: Db) {
         on_host_lost: OnHostLost::Wait,
         expiry_days: 3,
         sync_threshold_ms: 750,
+        readiness: ReadinessMode::Strict,
+        drift: Drift { enter_ms: 80, leave_ms: 30, seek_ms: 900 },
     };
     let new = NewRoom { settings, max_members: 12, ..new_room(owner, Access::Password) };
     let mut tx = db.store.begin().await.unwrap();

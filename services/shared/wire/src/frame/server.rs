@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
-use streamit_domain::room::{OnHostLost, Role};
+use streamit_domain::room::{Drift, OnHostLost, ReadinessMode, Role, Source};
 use streamit_domain::{MediaTime, Playback, RoomId, Timestamp, UserId};
 
 use crate::{Code, v1};
@@ -75,16 +75,7 @@ pub enum Frame<'a> {
         room_id: RoomId,
     },
     /// Something else is being watched.
-    SourceChanged {
-        /// Where it is.
-        url: Option<&'a str>,
-        /// What it is called.
-        title: Option<&'a str>,
-        /// Whose id `video_id` is.
-        video_provider: Option<&'a str>,
-        /// The provider's id.
-        video_id: Option<&'a str>,
-    },
+    SourceChanged(Watched<'a>),
     /// A message was taken back.
     MessageErased {
         /// Which.
@@ -103,6 +94,30 @@ pub enum Frame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_in_ms: Option<u64>,
     },
+}
+
+/// What is being watched; all of it empty when nothing is.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Watched<'a> {
+    /// Where it is.
+    pub url: Option<&'a str>,
+    /// What it is called.
+    pub title: Option<&'a str>,
+    /// Whose id `video_id` is.
+    pub video_provider: Option<&'a str>,
+    /// The provider's id.
+    pub video_id: Option<&'a str>,
+}
+
+impl<'a> From<&'a Source> for Watched<'a> {
+    fn from(source: &'a Source) -> Self {
+        Self {
+            url: source.url.as_deref(),
+            title: source.title.as_deref(),
+            video_provider: source.provider.as_deref(),
+            video_id: source.video_id.as_deref(),
+        }
+    }
 }
 
 /// `PLAYBACK_STATE`, less its type.
@@ -145,6 +160,12 @@ pub struct RoomUpdated {
     /// How far off a client may be before `SYNC_CHECK` corrects it, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_threshold_ms: Option<u32>,
+    /// Whether the room waits for those who are not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<ReadinessMode>,
+    /// How players are kept in step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
 }
 
 /// One entry of `members`.
@@ -178,6 +199,14 @@ pub struct Participants<'a> {
     pub online: u64,
     /// Whether anybody may chat.
     pub is_chat_enabled: bool,
+    /// Whether the room waits for those who are not ready.
+    pub readiness: ReadinessMode,
+    /// How players are kept in step.
+    pub drift: Drift,
+    /// What is being watched: who comes back may have missed that it changed.
+    pub source: Option<Watched<'a>>,
+    /// The node that tells this: what to name when something is wrong with it.
+    pub node: &'a str,
     /// [`PROTOCOL`].
     pub protocol: u32,
 }
