@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos simulate guarantees
+.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,8 +11,12 @@ run: ## start StreamIt on http://127.0.0.1:8000, nothing else needed
 build: ## compile every program, with optimisation
 	cargo build --workspace --release
 
-test: ## run all tests, on a PostgreSQL and a Redis of their own
-	.ci/deps run -- cargo test --workspace
+# The tests of the JavaScript client, and the simulator that runs on it.
+SCRIPTS = $(wildcard clients/javascript/test/*.test.js clients/javascript/sim/*.test.js)
+
+test: ## run all tests, on a PostgreSQL and a Redis of their own, in Chromium and in Node
+	$(if $(SCRIPTS),.ci/deps node --test $(SCRIPTS))
+	.ci/deps run --browser -- cargo test --workspace
 
 lint: ## clippy and the rules on who may know whom; warnings are errors
 	.ci/graph
@@ -47,6 +51,12 @@ simulate: ## 100,000 simulated evenings, ten minutes: SEEDS=100000 FROM=1
 
 guarantees: ## measure what is promised under faults, each as long as it is promised for; a line of figures for each
 	STREAMIT_LONG_FAULTS=1 .ci/deps run -- cargo test -q -p streamit-e2e --test guarantees -- --include-ignored --nocapture
+
+sync: ## measure how far two real browsers on two nodes are apart, three minutes; a line of figures for each promise
+	STREAMIT_LONG_SYNC=1 .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser sync -- --nocapture
+
+screenshots: ## take the pictures of the watch page in docs/screenshots anew
+	STREAMIT_SCREENSHOTS=docs/screenshots .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser screenshots -- --ignored --nocapture
 
 load: ## measure memory per connection and fan-out latency of an optimised build
 	.ci/load
