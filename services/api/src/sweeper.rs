@@ -154,7 +154,8 @@ async fn pause(app: &App, room: RoomId, saved: Playback, moment: Timestamp) -> R
     let paused = if last.is_playing {
         let time = last.position(moment);
         let fence = stored.fence.max(last.version.fence);
-        let next = last.after(Command::Pause(Some(time)), fence, saved.version.number, app.now());
+        let next =
+            last.after(Command::Pause(Some(time)), fence, saved.version.number, app.now(), Duration::ZERO);
         let expect = Expect {
             version: live.map(|live| live.version),
             confirmed: true,

@@ -1,5 +1,7 @@
 //! A database that was restored to an earlier state, as nodes report it.
 
+use std::time::Duration;
+
 use streamit_bus::{Cas, Expect};
 use streamit_domain::playback::Command;
 use streamit_domain::{Playback, Timestamp};
@@ -66,7 +68,7 @@ async fn live_state_takes_commands_again_although_it_knew_a_higher_fence() {
     let expect = Expect { version: None, confirmed: true, only_if_empty: false, fence: None };
     let play = |fence| {
         let start = Playback::start(fence, Timestamp(START));
-        start.after(Command::Play(None), fence, 0, Timestamp(START))
+        start.after(Command::Play(None), fence, 0, Timestamp(START), Duration::ZERO)
     };
     let refused = world.rooms.set_playback(room.id, expect, &play(seen.fence)).await.unwrap();
     assert_eq!(refused, Cas::Fenced(7));

@@ -124,8 +124,13 @@ async fn a_film_stops_where_it_was_when_its_last_node_died() {
     let room = world.public_room(&ana).await;
     enter(&world, &room, &ana).await;
     let now = world.rooms.now();
-    let playing =
-        Playback::start(1, now).after(Command::Play(Some(MediaTime::try_from(100.0).unwrap())), 1, 0, now);
+    let playing = Playback::start(1, now).after(
+        Command::Play(Some(MediaTime::try_from(100.0).unwrap())),
+        1,
+        0,
+        now,
+        Duration::ZERO,
+    );
     let anything = Expect { version: None, confirmed: true, only_if_empty: false, fence: None };
     world.rooms.set_playback(room.id, anything, &playing).await.unwrap();
     let saved = v1::SavedPlayback { room: room.id.as_bytes().to_vec(), playback: Some((&playing).into()) };

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use streamit_bus::{Cas, Error, Expect};
-use streamit_domain::playback::{Command, Version};
+use streamit_domain::playback::{Command, Version, lead};
 use streamit_domain::{ConnectionId, MediaTime, Playback, UserId};
 use streamit_wire::Code;
 use streamit_wire::frame::server::Frame;
@@ -143,9 +143,10 @@ impl Room {
         let from_house = pending.from.is_none();
         let expect = Expect { version, confirmed: pending.confirmed, only_if_empty: false, fence: None };
         let (next, expect) = match pending.act {
-            Act::Do(command) => {
-                (base.after(command, fence, 0, now.room), Expect { only_if_empty: from_house, ..expect })
-            }
+            Act::Do(command) => (
+                base.after(command, fence, 0, now.room, lead(None)),
+                Expect { only_if_empty: from_house, ..expect },
+            ),
             Act::PutBack | Act::Anchor(..) if base.version.fence > fence => {
                 self.ask_for_facts(); // and the next comparison tries again
                 return self.command_waiting(now);

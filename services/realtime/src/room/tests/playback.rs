@@ -99,13 +99,13 @@ fn only_who_controls_is_heard() {
 
 #[test]
 fn an_empty_room_pauses_where_it_was() {
-    let (mut world, _) = playing();
+    let (mut world, film) = playing();
     world.up += 5_000;
     world.on(Input::Gone(ConnectionId(1), Gone::Now));
     world.answer_leave();
     let (expect, pause) = world.set();
     assert!(expect.only_if_empty && !pause.is_playing);
-    assert_eq!(pause.time.secs(), 15.0);
+    assert_eq!(pause.time, film.position(Timestamp(START + 5_000)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Deadlines and what else the sweeper looks for.
 
+use std::time::Duration;
+
 use streamit_domain::playback::{Command, Playback};
 use streamit_domain::room::{Access, FOREVER, Life, Role};
 use streamit_domain::{RoomId, UserId};
@@ -160,7 +162,7 @@ async fn rooms_whose_film_runs_are_found(db: Db) {
     for n in 0..5 {
         let room = db.room(Access::Public).await;
         let command = if n == 2 { Command::Pause(None) } else { Command::Play(None) };
-        let state = Playback::start(1, NOW).after(command, 1, 0, NOW);
+        let state = Playback::start(1, NOW).after(command, 1, 0, NOW, Duration::ZERO);
         let mut tx = db.store.begin().await.unwrap();
         rooms::save_playback(&mut tx, &[(room.id, state)]).await.unwrap();
         if n == 3 {
