@@ -1,6 +1,7 @@
 //! `/api/rooms/`: one file per kind of call. What they share: how a room is named in a body, and finding it.
 
 mod detail;
+mod door;
 mod listing;
 mod manage;
 mod messages;
@@ -44,6 +45,7 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/rooms/participants/", get(detail::participants_by_id))
         .route("/api/rooms/{code}/", get(detail::detail))
         .route("/api/rooms/{code}/detail/", get(detail::detail))
+        .route("/api/rooms/{code}/door/", get(door::door))
         .route("/api/rooms/{code}/participants/", get(detail::participants))
         .route("/api/rooms/{code}/messages/", get(messages::page))
 }

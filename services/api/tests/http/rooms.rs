@@ -337,3 +337,38 @@ async fn a_deleted_room_is_gone_for_everybody() {
     world.get(&format!("/api/rooms/{}/", room.code)).by(&bo).send().await.refused(404, "ROOM_CLOSED");
     assert_eq!(world.get("/api/rooms/public/").send().await.text, "[]");
 }
+
+#[tokio::test]
+async fn the_door_tells_how_to_come_in_and_how_one_stands() {
+    let world = World::new().await;
+    let (ana, bo) = (world.guest("Ana").await, world.guest("Bo").await);
+    let path = |room: &crate::support::Room| format!("/api/rooms/{}/door/", room.code.to_lowercase());
+
+    let open = world.public_room(&ana).await;
+    let door = world.get(&path(&open)).by(&bo).send().await;
+    let nobody =
+        json!({"code": open.code, "is_private": false, "entry_mode": null, "status": null, "is_host": false});
+    assert_eq!((door.status, door.body), (200, nobody));
+    let guarded = world.room(&ana, json!({"is_private": true, "entry_mode": "PASSWORD"})).await;
+    assert_eq!(world.get(&path(&guarded)).by(&bo).send().await.body["entry_mode"], "PASSWORD");
+
+    let asked = world.room(&ana, json!({"is_private": true, "entry_mode": "APPROVAL"})).await;
+    let status = async || world.get(&path(&asked)).by(&bo).send().await.body["status"].clone();
+    assert_eq!(status().await, json!(null), "to look is not to ask");
+    world.join(&asked, &bo, "PENDING").await;
+    assert_eq!(status().await, "PENDING");
+    assert_eq!(world.act("reject", &asked, &ana, &bo).await.0, 200);
+    assert_eq!(status().await, "REJECTED");
+    world.join(&asked, &bo, "PENDING").await;
+    assert_eq!(world.act("approve", &asked, &ana, &bo).await.0, 200);
+    assert_eq!(status().await, "APPROVED");
+    assert_eq!(world.act("kick", &asked, &ana, &bo).await.0, 200);
+    assert_eq!(status().await, "KICKED");
+    world.advance(600);
+    assert_eq!(status().await, json!(null), "he may ask again");
+
+    let host = world.get(&path(&asked)).by(&ana).send().await;
+    assert_eq!((&host.body["is_host"], &host.body["status"]), (&json!(true), &json!("APPROVED")));
+    world.get("/api/rooms/ZZZZZ9/door/").by(&bo).send().await.refused(404, "ROOM_NOT_FOUND");
+    world.get(&path(&open)).send().await.refused(401, "UNAUTHENTICATED");
+}
