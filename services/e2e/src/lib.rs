@@ -36,6 +36,7 @@
 )]
 
 mod answer;
+pub mod browser;
 pub mod check;
 pub mod fault;
 mod forge;

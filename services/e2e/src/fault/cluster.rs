@@ -90,6 +90,12 @@ impl Cluster {
         self.nodes[node].apis[api].link()
     }
 
+    /// Has the WebSockets that an api's pages open from now on lead to a node, as a load balancer would. At first they
+    /// lead to the node of the api's own number.
+    pub fn leads_sockets(&self, api: usize, node: usize) {
+        self.apis[api].sockets.leads_to(Some(self.nodes[node].front.address()));
+    }
+
     /// From people to an api, over HTTP.
     #[must_use]
     pub fn http(&self, api: usize) -> Link {

@@ -28,6 +28,8 @@ pub(super) struct Node {
 pub(super) struct Api {
     pub(super) env: Vec<(String, String)>,
     pub(super) front: Proxy,
+    /// Where its pages find WebSockets, whichever nodes there are.
+    pub(super) sockets: Proxy,
     pub(super) redis: Proxy,
     pub(super) database: Proxy,
 }
@@ -65,14 +67,18 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
     let plan_api = async |_| {
         let (redis, database) =
             (proxy(Some(redis_at)).await?, proxy(Some(address_of(&database_url)?)).await?);
+        let (front, sockets) = (proxy(None).await?, proxy(None).await?);
         let env = env
             .clone()
+            .env("STREAMIT_PUBLIC_WS_URL", &format!("ws://{}", sockets.address()))
             .env("REDIS_URL", &format!("redis://{}", redis.address()))
             .env("DATABASE_URL", &with_address(&database_url, database.address())?)
             .env("STREAMIT_SIGNING_KEYS", &keys.display().to_string());
-        Ok::<_, String>(Api { env: env.env, front: proxy(None).await?, redis, database })
+        Ok::<_, String>(Api { env: env.env, front, sockets, redis, database })
     };
     let apis = try_join_all((0..apis).map(plan_api)).await?;
+    // Pages come from the apis' addresses, and may open WebSockets to any node.
+    let origins: Vec<String> = apis.iter().map(|api| format!("http://{}", api.front.address())).collect();
     let plan_node = async |i: usize| {
         let (front, redis) = (proxy(None).await?, proxy(Some(redis_at)).await?);
         let apis = try_join_all(apis.iter().map(async |_| proxy(None).await)).await?;
@@ -81,6 +87,7 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
             .clone()
             .env("REDIS_URL", &format!("redis://{}", redis.address()))
             .env("STREAMIT_API_GRPC", &grpc.join(","))
+            .env("STREAMIT_ALLOWED_ORIGINS", &origins.join(","))
             .env("STREAMIT_NODE_ID", &format!("node-{i}"));
         Ok::<_, String>(Node { env: env.env, front, redis, apis })
     };
@@ -104,6 +111,10 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
     };
     let served_nodes = try_join_all((0..nodes.len()).map(start_node)).await?;
     try_join_all(served_apis.iter().chain(&served_nodes).map(Served::is_ready)).await?;
+
+    for (api, node) in apis.iter().zip(nodes.iter().cycle()) {
+        api.sockets.leads_to(Some(node.front.address()));
+    }
 
     let names = (0..apis.len()).map(|i| format!("api-{i}"));
     let names = names.chain((0..nodes.len()).map(|i| format!("node-{i}"))).collect();
