@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use streamit_bus::{Cas, Expect, Online};
 use streamit_domain::playback::Command;
-use streamit_domain::room::{FOREVER, Life, OnHostLost};
+use streamit_domain::room::Life;
 use streamit_domain::{Playback, RoomId, Timestamp, UserId};
-use streamit_storage::rooms::{self, Room};
+use streamit_storage::rooms;
 
 use crate::announce;
 use crate::app::App;
 use crate::http::error::{ApiError, Result};
 use streamit_wire::Code;
+
+mod succession;
 
 /// How often a round is made.
 pub(crate) const EVERY: Duration = Duration::from_secs(1);
@@ -23,7 +25,7 @@ pub(crate) const EVERY: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(15);
 /// A roster that no node has refreshed for so long has no node any more.
 const ABANDONED: Duration = Duration::from_secs(60);
-/// In how many rounds one looks for abandoned films, and for expired rooms.
+/// In how many rounds one looks for abandoned films and hosts who are back, and for expired rooms.
 const FILMS_EACH: u64 = 5;
 const ROOMS_EACH: u64 = 60;
 /// How many rooms one round looks at, of each kind.
@@ -39,6 +41,8 @@ pub(crate) struct Sweeper {
     settled_since: Instant,
     /// Where the search for abandoned films goes on.
     films_after: Option<RoomId>,
+    /// Where the search for lost hosts who are back goes on.
+    lost_after: Option<RoomId>,
 }
 
 impl Sweeper {
@@ -49,6 +53,7 @@ impl Sweeper {
             doubts: app.rooms.doubts(),
             settled_since: app.started,
             films_after: None,
+            lost_after: None,
         }
     }
 
@@ -59,14 +64,18 @@ impl Sweeper {
         if !self.is_settled(app) {
             return Ok(());
         }
-        deadlines(app).await?;
+        // What one finds is no reason for the others to wait.
+        let mut done = succession::deadlines(app).await;
         if round.is_multiple_of(FILMS_EACH) {
-            self.films(app).await?;
+            done = done.and(succession::visited(app).await);
+            done = done.and(self.films(app).await);
+            let returned = succession::returned(app, self.lost_after).await;
+            done = done.and(returned.map(|next| self.lost_after = next));
         }
         if round.is_multiple_of(ROOMS_EACH) {
-            empty_rooms(app).await?;
+            done = done.and(empty_rooms(app).await);
         }
-        Ok(())
+        done
     }
 
     fn is_settled(&mut self, app: &App) -> bool {
@@ -105,42 +114,6 @@ async fn online(app: &App, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Onl
         return Ok(Vec::new());
     }
     app.rooms.online(rooms).await.map_err(|error| ApiError::because(Code::TryAgain, error))
-}
-
-/// Decides hosts' deadlines that have passed.
-async fn deadlines(app: &App) -> Result<()> {
-    let mut read = app.store.read().await?;
-    let due = rooms::due_deadlines(&mut read, app.now(), PAGE).await?;
-    drop(read);
-    let asked: Vec<_> = due.iter().map(|room| (room.id, Some(room.host))).collect();
-    let seen = online(app, &asked).await?;
-    // Each room is a decision and a transaction of its own.
-    for (room, seen) in due.into_iter().zip(seen) {
-        decide(app, &room, seen.has_user).await?;
-    }
-    Ok(())
-}
-
-/// The host is back, or what the room does without him happens.
-async fn decide(app: &App, room: &Room, is_back: bool) -> Result<()> {
-    let next = if is_back { None } else { without_host(room.settings.on_host_lost) };
-    let mut tx = app.store.begin().await?;
-    let decided = rooms::claim_deadline(&mut tx, room.id, room.fence, app.now(), next).await?;
-    tx.commit().await?;
-    // Nothing: another replica was faster, or somebody else is host by now.
-    if let Some(version) = decided {
-        tracing::info!(room.id = %room.id, is_back, "a host's deadline passed");
-        announce::facts(app, room.id, version).await;
-    }
-    Ok(())
-}
-
-/// Until when the room goes on waiting. Succession and closing are decided here once they exist; until then every
-/// room waits without end, and a host who comes back finds it as it was.
-const fn without_host(setting: OnHostLost) -> Option<Timestamp> {
-    match setting {
-        OnHostLost::Promote | OnHostLost::Wait | OnHostLost::Close => Some(FOREVER),
-    }
 }
 
 /// Pauses a film that nobody watches where it stood at `moment`.

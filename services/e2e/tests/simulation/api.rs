@@ -76,6 +76,7 @@ impl Api {
             host,
             host_name: display_name(host),
             host_deadline: None,
+            lost_host: None,
             source: None,
             max_members: u32::try_from(people).unwrap_or(u32::MAX) + 10,
             people: BTreeMap::new(),

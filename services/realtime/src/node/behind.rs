@@ -34,7 +34,7 @@ pub struct Behind {
     losses: Reports<v1::Seen>,
 }
 
-/// Reports about rooms that wait, the newest of each room.
+/// Reports that wait, the newest of each key: of a room, or of a room and a person.
 #[derive(Debug)]
 struct Reports<T> {
     waiting: Mutex<HashMap<Vec<u8>, T>>,
@@ -72,7 +72,9 @@ impl Behind {
     /// Tells the api that a host went or came back.
     pub fn report(&self, report: v1::HostReport) {
         let version = report.roster_version;
-        self.hosts.add(report.room.clone(), report, |known| known.roster_version > version);
+        // One may go as the other comes back, to whom the room goes back.
+        let key = [report.room.as_slice(), &report.host].concat();
+        self.hosts.add(key, report, |known| known.roster_version > version);
     }
 
     /// Tells the api what was seen of a room.
@@ -83,14 +85,16 @@ impl Behind {
 
     /// Works until `stop`, then writes what still waits, once.
     pub async fn run(&self, stop: CancellationToken) {
-        let hosts = self.hosts.tell(&stop, |room, reports| async move {
+        let hosts = self.hosts.tell(&stop, |reports: Vec<v1::HostReport>| async move {
+            let room = reports.first().map(|report| report.room.clone()).unwrap_or_default();
             let call = self.api.call(&room, |mut client| {
                 let request = v1::ReportHostsRequest { reports: reports.clone() };
                 async move { client.report_hosts(request).await }
             });
             call.await.map(drop)
         });
-        let losses = self.losses.tell(&stop, |room, rooms| async move {
+        let losses = self.losses.tell(&stop, |rooms: Vec<v1::Seen>| async move {
+            let room = rooms.first().map(|seen| seen.room.clone()).unwrap_or_default();
             let call = self.api.call(&room, |mut client| {
                 let request = v1::ReportLossRequest { rooms: rooms.clone() };
                 async move { client.report_loss(request).await }
@@ -146,19 +150,18 @@ impl Behind {
 }
 
 impl<T: Clone> Reports<T> {
-    /// Adds a report, unless the one that waits for the room is newer.
-    fn add(&self, room: Vec<u8>, report: T, is_newer: impl FnOnce(&T) -> bool) {
+    /// Adds a report, unless the one that waits is newer.
+    fn add(&self, key: Vec<u8>, report: T, is_newer: impl FnOnce(&T) -> bool) {
         let mut waiting = self.waiting.lock();
-        if !waiting.get(&room).is_some_and(is_newer) {
-            waiting.insert(room, report);
+        if !waiting.get(&key).is_some_and(is_newer) {
+            waiting.insert(key, report);
         }
         drop(waiting);
         self.more.notify_one();
     }
 
-    /// Tells what waits, a batch at a time, by a call that gets the room of the first and all of them. What was not heard
-    /// is told again.
-    async fn tell<F>(&self, stop: &CancellationToken, call: impl Fn(Vec<u8>, Vec<T>) -> F)
+    /// Tells what waits, a batch at a time. What was not heard is told again.
+    async fn tell<F>(&self, stop: &CancellationToken, call: impl Fn(Vec<T>) -> F)
     where
         F: Future<Output = Result<(), Away>>,
     {
@@ -168,20 +171,20 @@ impl<T: Clone> Reports<T> {
             let batch: Vec<(Vec<u8>, T)> = {
                 let mut waiting = self.waiting.lock();
                 let some: Vec<Vec<u8>> = waiting.keys().take(MAX_BATCH).cloned().collect();
-                some.iter().filter_map(|room| waiting.remove_entry(room)).collect()
+                some.iter().filter_map(|key| waiting.remove_entry(key)).collect()
             };
-            let Some((first, _)) = batch.first() else {
+            if batch.is_empty() {
                 if stopping {
                     return;
                 }
                 continue;
-            };
+            }
             let reports = batch.iter().map(|(_, report)| report.clone()).collect();
-            if call(first.clone(), reports).await.is_err() {
+            if call(reports).await.is_err() {
                 {
                     let mut waiting = self.waiting.lock();
-                    for (room, report) in batch {
-                        waiting.entry(room).or_insert(report); // whatever came meanwhile is newer
+                    for (key, report) in batch {
+                        waiting.entry(key).or_insert(report); // whatever came meanwhile is newer
                     }
                 }
                 if stopping {

@@ -150,6 +150,8 @@ impl Room {
         let (before, after) = (self.online() + went.len() as u64, self.online() + came.len() as u64);
         let one_by_one = before.max(after) <= TELL_EACH;
         let is_change = !came.is_empty() || !went.is_empty();
+        let is_lost_host_back =
+            self.facts.lost_host.is_some_and(|lost| came.iter().any(|(user, _)| *user == lost));
         self.is_count_due |= is_change && !one_by_one;
         // Who was told a count only and is told each from now on needs to know where that starts.
         self.list_due |= is_change && !one_by_one && after <= TELL_EACH;
@@ -165,6 +167,9 @@ impl Room {
             self.users.extend(came);
         }
         self.look_for_host(was_host_here);
+        if is_lost_host_back {
+            self.look_for_lost_host();
+        }
         if self.is_count_due && self.count_told + super::COUNT_MS <= now.up {
             self.tell_count(now);
         }
@@ -180,7 +185,7 @@ impl Room {
     fn look_for_host(&mut self, was_here: bool) {
         let is_here = self.users.contains_key(&self.facts.host);
         if is_here && (self.is_host_away || self.facts.host_deadline.is_some()) {
-            self.report_host(true, self.roster_version);
+            self.report_host(self.facts.host, true);
         }
         if is_here && self.is_host_away {
             self.is_host_away = false;
@@ -188,7 +193,7 @@ impl Room {
         } else if was_here && !is_here && !self.is_host_away {
             self.is_host_away = true;
             // Each node that sees it says so: the api takes the first word, and no answer that was lost loses it.
-            self.report_host(false, self.roster_version);
+            self.report_host(self.facts.host, false);
             let grace_seconds = self.facts.settings.host_grace_seconds;
             self.tell(&Frame::HostDisconnected { grace_seconds });
         }
@@ -200,13 +205,20 @@ impl Room {
         self.look_for_host(true);
     }
 
+    /// Tells the api if the one is here to whom the room goes back; nobody hears of it before it has.
+    pub(super) fn look_for_lost_host(&mut self) {
+        if let Some(lost) = self.facts.lost_host.filter(|lost| self.users.contains_key(lost)) {
+            self.report_host(lost, true);
+        }
+    }
+
     /// Tells the api; it keeps the deadline.
-    pub(super) fn report_host(&mut self, is_back: bool, roster_version: u64) {
+    pub(super) fn report_host(&mut self, host: UserId, is_back: bool) {
         self.effects.push(Effect::ReportHost(v1::HostReport {
             room: self.setup.room.as_bytes().to_vec(),
-            host: self.facts.host.as_bytes().to_vec(),
+            host: host.as_bytes().to_vec(),
             fence: self.facts.fence,
-            roster_version,
+            roster_version: self.roster_version,
             is_back,
         }));
     }

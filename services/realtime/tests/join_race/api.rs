@@ -79,6 +79,7 @@ fn facts(room: RoomId) -> Facts {
         host: UserId(uuid::Uuid::from_u128(1)),
         host_name: DisplayName::parse("Ana").unwrap(),
         host_deadline: None,
+        lost_host: None,
         source: None,
         max_members: DEFAULT_MAX_MEMBERS,
         people: std::collections::BTreeMap::new(),

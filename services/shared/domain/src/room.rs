@@ -10,8 +10,10 @@ use crate::Invalid;
 use crate::time::Timestamp;
 
 mod facts;
+mod succession;
 
 pub use facts::{Change, Facts, Person};
+pub use succession::{Candidate, Succession, lost_after, succession};
 
 /// What people type to find a room: 6 characters `A-Z0-9` with at least one digit, so that no code equals a
 /// word of a path. Upper case inside; lower case is accepted.

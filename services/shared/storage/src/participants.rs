@@ -143,8 +143,8 @@ pub async fn list(
 
 /// Changes how somebody stands: approves, rejects, lets go, kicks (until `kicked_until`), bans, or lifts a ban
 /// (to [`Standing::Left`]). Removing somebody voids the admissions they have, takes a co-host's role, and with it
-/// raises the fence. Nothing when they have no entry. What is so already changes nothing, except that a kick holds
-/// anew.
+/// raises the fence; a room that would have gone back to them no longer does. Nothing when they have no entry. What
+/// is so already changes nothing, except that a kick holds anew.
 ///
 /// # Errors
 /// When the database fails.
@@ -162,6 +162,8 @@ pub async fn set_standing(
             role = CASE WHEN $6 THEN 'VIEWER' ELSE role END,
             joined_at = CASE WHEN $3 = 'APPROVED' THEN COALESCE(joined_at, $7) ELSE joined_at END
         WHERE room_id = $1 AND user_id = $2";
+    const NO_RETURN: &str = "
+        UPDATE rooms SET lost_host_id = NULL, lost_host_roster_version = NULL WHERE id = $1 AND lost_host_id = $2";
     let Some(before) = locked(tx, room, user).await? else {
         return Ok(None);
     };
@@ -176,8 +178,11 @@ pub async fn set_standing(
     let word = standing.as_str();
     let until = kicked_until.filter(|_| standing == Standing::Kicked).map(|at| at.0);
     execute!(tx, SQL, room.0, user.0, word, until, version, is_removal, now.0)?;
-    if is_removal && before.role == Role::Cohost {
-        rooms::raise_fence(tx, room, now).await?;
+    if is_removal {
+        execute!(tx, NO_RETURN, room.0, user.0)?;
+        if before.role == Role::Cohost {
+            rooms::raise_fence(tx, room, now).await?;
+        }
     }
     changed(tx, room, user).await
 }

@@ -7,6 +7,7 @@
 mod facts;
 mod loss;
 mod playback;
+mod succession;
 mod sweep;
 
 use sqlx::FromRow;
@@ -17,10 +18,8 @@ use uuid::Uuid;
 pub use facts::{Versions, facts, versions};
 pub use loss::{Seen, raise_epochs};
 pub use playback::{load_playback, save_playback, touch};
-pub use sweep::{
-    HostReport, claim_deadline, due_deadlines, expired, playing, report_hosts, set_host_deadline,
-    stale_active,
-};
+pub use succession::{HostReport, asleep, candidates, lock_as_seen, pass_on, passed_on, report_hosts};
+pub use sweep::{due_deadlines, expired, playing, set_host_deadline, stale_active};
 
 use crate::{Read, Result, Tx, outbox, row};
 
@@ -55,6 +54,8 @@ pub struct Room {
     pub epoch: u64,
     /// When the room stops waiting for a lost host.
     pub host_deadline: Option<Timestamp>,
+    /// To whom it goes back when they return: it passed on while they were lost.
+    pub lost_host: Option<UserId>,
     /// The roster version of the last report about its host that was taken.
     pub host_lost_roster_version: Option<u64>,
     /// When somebody was last there.
@@ -132,6 +133,7 @@ pub(crate) struct RoomRow {
     host_fence: i64,
     epoch: i64,
     host_deadline: Option<i64>,
+    lost_host_id: Option<Uuid>,
     host_lost_roster_version: Option<i64>,
     last_active_at: i64,
     created_at: i64,
@@ -144,7 +146,7 @@ macro_rules! room_columns {
         "r.id, r.code, r.owner_id, r.host_id, r.life, r.access, r.password_mac, r.is_chat_enabled, \
          r.host_grace_seconds, r.on_host_lost, r.expiry_days, r.sync_threshold_ms, r.readiness, r.drift_enter_ms, \
          r.drift_leave_ms, r.drift_seek_ms, r.max_members, r.source_url, r.source_title, r.source_provider, r.source_video_id, r.facts_version, r.host_fence, r.epoch, \
-         r.host_deadline, r.host_lost_roster_version, r.last_active_at, r.created_at, r.ended_at"
+         r.host_deadline, r.lost_host_id, r.host_lost_roster_version, r.last_active_at, r.created_at, r.ended_at"
     };
 }
 pub(crate) use room_columns;
@@ -187,6 +189,7 @@ impl TryFrom<RoomRow> for Room {
             fence: row::to_u64(row.host_fence, "rooms.host_fence")?,
             epoch: row::to_u64(row.epoch, "rooms.epoch")?,
             host_deadline: row::time(row.host_deadline),
+            lost_host: row.lost_host_id.map(UserId),
             host_lost_roster_version: roster_version
                 .map(|version| row::to_u64(version, "rooms.host_lost_roster_version"))
                 .transpose()?,
@@ -339,15 +342,15 @@ pub async fn set_source(tx: &mut Tx, id: RoomId, source: Option<&Source>) -> Res
     )?)
 }
 
-/// Hands the room to somebody else, who must be an approved participant, and stops waiting for the host before.
-/// Gives the new fence; nothing when there is no such room or `host` is not in it.
+/// Hands the room to somebody else, who must be an approved participant, and stops waiting for the host before; it goes
+/// back to nobody by itself any more. Gives the new fence; nothing when there is no such room or `host` is not in it.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn set_host(tx: &mut Tx, id: RoomId, host: UserId, now: Timestamp) -> Result<Option<u64>> {
     const SQL: &str = "
         UPDATE rooms SET facts_version = facts_version + 1, host_id = $2, host_deadline = NULL,
-            host_lost_roster_version = NULL
+            host_lost_roster_version = NULL, lost_host_id = NULL, lost_host_roster_version = NULL
         WHERE id = $1 AND EXISTS (SELECT 1 FROM participants p
             WHERE p.room_id = $1 AND p.user_id = $2 AND p.standing = 'APPROVED')
         RETURNING facts_version";

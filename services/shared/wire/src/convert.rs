@@ -154,6 +154,7 @@ impl v1::Facts {
             host: facts.host.as_bytes().to_vec(),
             host_name: facts.host_name.to_string(),
             host_deadline: facts.host_deadline.map_or(0, |at| at.0),
+            lost_host: facts.lost_host.map_or_else(Vec::new, |user| user.as_bytes().to_vec()),
             source: facts.source.as_ref().map(Into::into),
             max_members: facts.max_members,
             people: facts
@@ -201,6 +202,7 @@ impl TryFrom<&v1::Facts> for room::Facts {
             host: UserId::from_slice(&f.host)?,
             host_name: DisplayName::parse(&f.host_name)?,
             host_deadline: moment(f.host_deadline),
+            lost_host: (!f.lost_host.is_empty()).then(|| UserId::from_slice(&f.lost_host)).transpose()?,
             source: f.source.as_ref().map(Into::into),
             max_members: f.max_members,
             people,
@@ -229,6 +231,7 @@ mod tests {
             host: user,
             host_name: DisplayName::parse("Ana").unwrap(),
             host_deadline: Some(Timestamp(5)),
+            lost_host: Some(user),
             source: Some(Source { url: Some("http://x/y.mp4".into()), ..Source::default() }),
             max_members: 10,
             people: BTreeMap::from([(

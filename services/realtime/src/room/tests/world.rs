@@ -21,6 +21,7 @@ pub(super) fn facts(version: u64) -> Facts {
         host: user(1),
         host_name: DisplayName::parse("u1").unwrap(),
         host_deadline: None,
+        lost_host: None,
         source: None,
         max_members: 100,
         people: BTreeMap::new(),

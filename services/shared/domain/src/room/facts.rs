@@ -50,6 +50,8 @@ pub struct Facts {
     pub host_name: DisplayName,
     /// When the room stops waiting for a lost host.
     pub host_deadline: Option<Timestamp>,
+    /// To whom the room goes back when they return: it passed on while they were lost ([`super::lost_after`]).
+    pub lost_host: Option<UserId>,
     /// What is being watched.
     pub source: Option<Source>,
     /// How many may be online at once.
@@ -182,6 +184,7 @@ mod tests {
             host: UserId(uuid::Uuid::from_u128(2)),
             host_name: DisplayName::parse("Ana").unwrap(),
             host_deadline: None,
+            lost_host: None,
             source: None,
             max_members: DEFAULT_MAX_MEMBERS,
             people: BTreeMap::new(),

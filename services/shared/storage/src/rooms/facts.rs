@@ -102,6 +102,7 @@ pub async fn facts(read: &mut Read, rooms: &[(RoomId, u64)]) -> Result<Vec<Optio
             host: room.host,
             host_name,
             host_deadline: room.host_deadline,
+            lost_host: room.lost_host,
             source: room.source,
             max_members: room.max_members,
             people: BTreeMap::new(),

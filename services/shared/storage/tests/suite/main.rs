@@ -34,5 +34,6 @@ mod proxy;
 mod rooms;
 mod schema;
 mod sessions;
+mod succession;
 mod sweep;
 mod users;

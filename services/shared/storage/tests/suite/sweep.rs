@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use streamit_domain::playback::{Command, Playback};
-use streamit_domain::room::{Access, FOREVER, Life, Role};
+use streamit_domain::room::{Access, Life, Role};
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::participants;
 use streamit_storage::rooms::{self, HostReport, Room};
@@ -15,7 +15,7 @@ both_engines!(
     reports_that_are_late_or_about_others_are_ignored,
     a_host_who_was_appointed_while_away_is_waited_for,
     a_host_who_goes_as_a_cohost_is_made_is_waited_for,
-    one_replica_decides_a_deadline,
+    a_deadline_is_set_under_the_fence_that_is_known_and_only_while_the_room_lives,
     empty_rooms_are_found_by_when_somebody_was_last_there,
     rooms_whose_film_runs_are_found,
 );
@@ -96,44 +96,15 @@ async fn a_host_who_goes_as_a_cohost_is_made_is_waited_for(db: Db) {
     assert_eq!(db.reload(room.id).await.host_deadline, Some(later(30_000)));
 }
 
-async fn one_replica_decides_a_deadline(db: Db) {
+async fn a_deadline_is_set_under_the_fence_that_is_known_and_only_while_the_room_lives(db: Db) {
     let room = db.room(Access::Public).await;
-    report(&db, &[lost(&room, 1)]).await;
-    let mut read = db.store.read().await.unwrap();
-    assert_eq!(rooms::due_deadlines(&mut read, later(29_999), 10).await.unwrap(), []);
-    let due = rooms::due_deadlines(&mut read, later(30_000), 10).await.unwrap();
-    assert_eq!(due.iter().map(|room| room.id).collect::<Vec<_>>(), [room.id]);
-    drop(read);
-
-    let replicas: Vec<_> = (0..4)
-        .map(|_| {
-            let db = db.clone();
-            tokio::spawn(async move {
-                let mut tx = db.store.begin().await.unwrap();
-                let won =
-                    rooms::claim_deadline(&mut tx, room.id, 1, later(30_000), Some(FOREVER)).await.unwrap();
-                tx.commit().await.unwrap();
-                won
-            })
-        })
-        .collect();
-    let mut won = Vec::new();
-    for replica in replicas {
-        won.extend(replica.await.unwrap());
-    }
-
-    assert_eq!(won, [3]);
     let mut tx = db.store.begin().await.unwrap();
-    assert_eq!(rooms::due_deadlines(&mut tx, later(DAY), 10).await.unwrap(), []);
-    assert_eq!(
-        rooms::claim_deadline(&mut tx, room.id, 2, FOREVER, None).await.unwrap(),
-        None,
-        "another fence"
-    );
-    assert_eq!(rooms::set_host_deadline(&mut tx, room.id, 1, Some(later(9))).await.unwrap(), Some(4));
+    assert_eq!(rooms::set_host_deadline(&mut tx, room.id, 1, Some(later(9))).await.unwrap(), Some(2));
     assert_eq!(rooms::set_host_deadline(&mut tx, room.id, 2, None).await.unwrap(), None, "another fence");
+    assert_eq!(rooms::due_deadlines(&mut tx, later(DAY), 10).await.unwrap().len(), 1);
     rooms::end(&mut tx, room.id, Life::Closed, NOW).await.unwrap();
     assert_eq!(rooms::due_deadlines(&mut tx, later(DAY), 10).await.unwrap(), []);
+    assert_eq!(rooms::set_host_deadline(&mut tx, room.id, 1, Some(later(9))).await.unwrap(), None);
 }
 
 async fn empty_rooms_are_found_by_when_somebody_was_last_there(db: Db) {
