@@ -91,7 +91,7 @@ impl Room {
     /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. Each node does so when it
     /// comes to know of the jump, unless another was faster.
     pub(super) fn on_jumped(&mut self, jump: Duration, now: Now) {
-        if std::mem::take(&mut self.is_film_ahead) || !self.playback.is_playing {
+        if std::mem::take(&mut self.is_film_ahead) || !self.playback.is_running() {
             return;
         }
         // In front of commands that wait: they may mean the position of now.
@@ -144,7 +144,7 @@ impl Room {
         let expect = Expect { version, confirmed: pending.confirmed, only_if_empty: false, fence: None };
         let (next, expect) = match pending.act {
             Act::Do(command) => (
-                base.after(command, fence, 0, now.room, lead(None)),
+                base.after(command, fence, 0, now.room, lead(self.round_trip.max(self.longest_round_trip))),
                 Expect { only_if_empty: from_house, ..expect },
             ),
             Act::PutBack | Act::Anchor(..) if base.version.fence > fence => {

@@ -14,6 +14,7 @@ pub mod id;
 pub mod name;
 pub mod playback;
 pub mod rate;
+pub mod readiness;
 pub mod room;
 pub mod time;
 

@@ -40,8 +40,11 @@ pub struct Version {
 pub struct Playback {
     /// Which of two states is the newer one.
     pub version: Version,
-    /// Whether the film runs.
+    /// Whether the film runs, or is to run as soon as it is held no more.
     pub is_playing: bool,
+    /// Until when the film stands, at the latest, because the room waits for somebody's player (see [`crate::readiness`]).
+    /// Only of a film that is playing.
+    pub held_until: Option<Timestamp>,
     /// The position at `at`.
     pub time: MediaTime,
     /// Room time of the anchor. May lie ahead: until then the position is `time`.
@@ -70,16 +73,23 @@ impl Playback {
         Self {
             version: Version { fence, number },
             is_playing: false,
+            held_until: None,
             time: MediaTime::ZERO,
             at: created_at,
             rate: 1.0,
         }
     }
 
+    /// Whether the film moves (from its anchor on): it is neither stopped nor held.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.is_playing && self.held_until.is_none()
+    }
+
     /// The position at `now`.
     #[must_use]
     pub fn position(&self, now: Timestamp) -> MediaTime {
-        if !self.is_playing {
+        if !self.is_running() {
             return self.time;
         }
         let run = now.since(self.at).as_secs_f64() * self.rate;
@@ -91,11 +101,13 @@ impl Playback {
     /// grows even after a store came back empty.
     ///
     /// A film that is to run does so from `lead` later on, see [`lead`]; one that stops, or is stopped, does so now.
-    /// Before its anchor it stands at `time`, so that a pause within the lead leaves it there.
+    /// Before its anchor it stands at `time`, so that a pause within the lead leaves it there. A film that is held stays so,
+    /// wherever it goes meanwhile, until a pause ends that.
     #[must_use]
     pub fn after(&self, command: Command, fence: u64, seen: u64, now: Timestamp, lead: Duration) -> Self {
         let begins = now.plus(lead);
         let (is_playing, time, at) = match command {
+            Command::Play(time) if self.held_until.is_some() => (true, time.unwrap_or(self.time), now),
             // It runs already, or is about to: nobody is to stall for that.
             Command::Play(None) if self.is_playing && self.at <= now.plus(MAX_LEAD) => {
                 let same = self.anchored(now);
@@ -104,9 +116,36 @@ impl Playback {
             // Also when the anchor lies further ahead than any lead: the clock it was made by is no more.
             Command::Play(time) => (true, time.unwrap_or_else(|| self.position(now)), begins),
             Command::Pause(time) => (false, time.unwrap_or_else(|| self.position(now)), now),
-            Command::Seek(time) => (self.is_playing, time, if self.is_playing { begins } else { now }),
+            Command::Seek(time) => (self.is_playing, time, if self.is_running() { begins } else { now }),
         };
-        Self { version: self.version_after(fence, seen, now), is_playing, time, at, rate: self.rate }
+        let held_until = self.held_until.filter(|_| is_playing);
+        let version = self.version_after(fence, seen, now);
+        Self { version, is_playing, held_until, time, at, rate: self.rate }
+    }
+
+    /// A film that runs, stopped at `now` until `until` at the latest. The version stays.
+    #[must_use]
+    pub fn held(&self, until: Timestamp, now: Timestamp) -> Self {
+        Self { held_until: Some(until), time: self.position(now), at: now, ..*self }
+    }
+
+    /// The same as a new state, as [`Playback::after`] makes them.
+    #[must_use]
+    pub fn hold(&self, until: Timestamp, fence: u64, now: Timestamp) -> Self {
+        Self { version: self.version_after(fence, 0, now), ..self.held(until, now) }
+    }
+
+    /// A film that was held goes on, a `lead` later.
+    #[must_use]
+    pub fn release(&self, fence: u64, now: Timestamp, lead: Duration) -> Self {
+        let version = self.version_after(fence, 0, now);
+        Self { version, held_until: None, at: now.plus(lead), ..*self }
+    }
+
+    /// As it is kept for good: nobody waits any more, so a film that is held is paused where it stands.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        Self { is_playing: self.is_running(), held_until: None, ..*self }
     }
 
     fn version_after(&self, fence: u64, seen: u64, now: Timestamp) -> Version {
@@ -254,6 +293,39 @@ mod tests {
         let same = run.after_jump(jump, Timestamp(900).plus(jump));
         assert_eq!((same.time, same.at), (run.time, run.at.plus(jump)));
         assert_eq!(same.position(Timestamp(2_000).plus(jump)), secs(11.0));
+    }
+
+    #[test]
+    fn a_film_that_is_held_stands_and_goes_on_from_there() {
+        let run = playing_from(10.0, 1_000);
+        let held = run.hold(Timestamp(11_000), 1, Timestamp(3_000));
+        assert!(held.is_playing && !held.is_running() && held.version > run.version);
+        assert_eq!(held.position(Timestamp(9_000)), secs(12.0));
+        let on = held.release(1, Timestamp(5_000), LEAD);
+        assert_eq!((on.time, on.at, on.held_until), (secs(12.0), Timestamp(5_400), None));
+        assert!(on.is_running() && on.version > held.version);
+    }
+
+    #[test]
+    fn a_film_that_is_held_may_go_elsewhere_and_its_deadline_stays() {
+        let held = playing_from(10.0, 1_000).hold(Timestamp(11_000), 1, Timestamp(3_000));
+        for command in [Command::Seek(secs(60.0)), Command::Play(Some(secs(60.0)))] {
+            let there = do_at(&held, command, 4_000);
+            assert_eq!((there.held_until, there.time), (held.held_until, secs(60.0)));
+            assert_eq!((there.at, there.position(Timestamp(9_000))), (Timestamp(4_000), secs(60.0)));
+        }
+        assert_eq!(do_at(&held, Command::Play(None), 4_000).held_until, held.held_until);
+        let stop = do_at(&held, Command::Pause(None), 4_000);
+        assert_eq!((stop.is_playing, stop.held_until, stop.time), (false, None, secs(12.0)));
+        let kept = held.settled();
+        assert_eq!((kept.is_playing, kept.held_until, kept.time), (false, None, secs(12.0)));
+    }
+
+    #[test]
+    fn a_start_that_is_held_within_its_lead_stands_at_its_beginning() {
+        let run = playing_from(10.0, 1_000);
+        let held = run.held(Timestamp(16_000), Timestamp(700));
+        assert_eq!((held.time, held.at, held.version), (secs(10.0), Timestamp(700), run.version));
     }
 
     #[test]

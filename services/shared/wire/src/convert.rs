@@ -13,10 +13,11 @@ impl From<&Playback> for v1::Playback {
         Self {
             fence: p.version.fence,
             version: p.version.number,
-            is_playing: p.is_playing,
+            is_playing: p.is_running(),
             time: p.time.secs(),
             at: p.at.0,
             rate: p.rate,
+            held_until: p.held_until.map_or(0, |until| until.0),
         }
     }
 }
@@ -28,9 +29,11 @@ impl TryFrom<&v1::Playback> for Playback {
         if !(p.rate.is_finite() && p.rate > 0.0) {
             return Err(Invalid("rate must be a positive number"));
         }
+        let held_until = moment(p.held_until);
         Ok(Self {
             version: Version { fence: p.fence, number: p.version },
-            is_playing: p.is_playing,
+            is_playing: p.is_playing || held_until.is_some(),
+            held_until,
             time: MediaTime::try_from(p.time)?,
             at: Timestamp(p.at),
             rate: p.rate,
@@ -247,6 +250,17 @@ mod tests {
             )]),
         };
         assert_eq!(Facts::try_from(&v1::Facts::of(&facts, 0)).unwrap(), facts);
+    }
+
+    #[test]
+    fn a_held_film_stands_for_who_knows_no_holds_and_is_held_for_who_does() {
+        let run = Playback { is_playing: true, ..Playback::start(2, Timestamp(5)) };
+        let held = run.held(Timestamp(9_000), Timestamp(1_000));
+        for state in [run, held] {
+            let told = v1::Playback::from(&state);
+            assert_eq!(told.is_playing, state.is_running());
+            assert_eq!(Playback::try_from(&told).unwrap(), state);
+        }
     }
 
     #[test]

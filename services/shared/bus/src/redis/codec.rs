@@ -107,29 +107,41 @@ pub(super) fn roster(fields: Vec<(String, String)>) -> Result<Roster, Error> {
 }
 
 /// A playback's fields, in the order of `set_playback.lua`. Floating point numbers are written in the fewest digits
-/// that read back as the same number.
-pub(super) fn play_fields(state: &Playback) -> [String; 6] {
+/// that read back as the same number. A film that is held is written as one that stands, with until when and for which
+/// version: a release that knows no holds leaves that field as it is when it stores the next state.
+pub(super) fn play_fields(state: &Playback) -> [String; 7] {
+    let held =
+        state.held_until.map_or_else(String::new, |until| format!("{}|{}", state.version.number, until.0));
     [
         state.version.fence.to_string(),
         state.version.number.to_string(),
-        u8::from(state.is_playing).to_string(),
+        u8::from(state.is_running()).to_string(),
         format!("{:?}", state.time.secs()),
         state.at.0.to_string(),
         format!("{:?}", state.rate),
+        held,
     ]
 }
 
 /// Reads the same fields; `None` when there is no playback.
-pub(super) fn playback(fields: Vec<Option<String>>) -> Result<Option<Playback>, Error> {
+pub(super) fn playback(mut fields: Vec<Option<String>>) -> Result<Option<Playback>, Error> {
+    let held = fields.pop().flatten().unwrap_or_default();
     let Some(fields) = fields.into_iter().collect::<Option<Vec<String>>>() else { return Ok(None) };
     let mut fields = fields.into_iter();
     let fence = next(&mut fields, "fence")?;
-    let number = next(&mut fields, "version")?;
-    let is_playing = next::<u8>(&mut fields, "flag")? != 0;
+    let number: u64 = next(&mut fields, "version")?;
+    let is_running = next::<u8>(&mut fields, "flag")? != 0;
+    let held_until = match held.split_once('|') {
+        Some((of, until)) if parse::<u64>(of, "version")? == number => {
+            Some(Timestamp(parse(until, "moment")?))
+        }
+        _ => None,
+    };
     let time = MediaTime::try_from(next::<f64>(&mut fields, "position")?);
     Ok(Some(Playback {
         version: Version { fence, number },
-        is_playing,
+        is_playing: is_running || held_until.is_some(),
+        held_until,
         time: time.map_err(|invalid| Error::Answer(invalid.to_string()))?,
         at: Timestamp(next(&mut fields, "moment")?),
         rate: next(&mut fields, "rate")?,
@@ -173,12 +185,26 @@ mod tests {
         assert!(matches!(notice(b"r1:31:41:01:0"), Some(Notice::Roster(_))));
     }
 
+    #[test]
+    fn a_hold_is_of_the_state_it_was_stored_with() {
+        let fields = |number: &str, held: Option<&str>| {
+            let six = ["1", number, "0", "2.5", "7", "1.0"].map(|field| Some(field.to_owned()));
+            playback(six.into_iter().chain([held.map(str::to_owned)]).collect()).unwrap().unwrap()
+        };
+        let held = fields("41", Some("41|9000"));
+        assert_eq!((held.is_playing, held.held_until), (true, Some(Timestamp(9_000))));
+        for stops in [fields("42", Some("41|9000")), fields("41", Some("")), fields("41", None)] {
+            assert_eq!((stops.is_playing, stops.held_until), (false, None), "{stops:?}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_position_survives_to_the_last_bit(time in 0.0f64..1e300, rate in 1e-3f64..1e3, at in any::<i64>()) {
+        fn a_position_survives_to_the_last_bit(time in 0.0f64..1e300, rate in 1e-3f64..1e3, at in any::<i64>(), held in any::<Option<i64>>()) {
             let state = Playback {
                 version: Version { fence: 3, number: (1 << 53) - 1 },
                 is_playing: true,
+                held_until: held.map(Timestamp),
                 time: MediaTime::try_from(time).unwrap(),
                 at: Timestamp(at),
                 rate,

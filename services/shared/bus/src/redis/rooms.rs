@@ -79,7 +79,7 @@ impl Rooms for RedisRooms {
     async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error> {
         let mut call = pipe();
         call.cmd("HMGET").arg(keys::play(room));
-        call.arg(&["state_fence", "version", "playing", "time", "at", "rate"]);
+        call.arg(&["state_fence", "version", "playing", "time", "at", "rate", "held"]);
         codec::playback(read(self.ask_one(&call, None).await?)?)
     }
 

@@ -66,7 +66,8 @@ pub async fn save_playback(tx: &mut Tx, states: &[(RoomId, Playback)]) -> Result
             room: Hex(room.0),
             fence: row::to_i64(state.version.fence),
             version: row::to_i64(state.version.number),
-            playing: state.is_playing,
+            // Nobody waits on after what made the room forget its live state.
+            playing: state.is_running(),
             time: state.time.secs(),
             at: state.at.0,
             rate: state.rate,
@@ -104,6 +105,7 @@ impl PlaybackRow {
                 number: row::to_u64(number, "rooms.playback_version")?,
             },
             is_playing,
+            held_until: None,
             time: MediaTime::try_from(time).map_err(|_| Error::Corrupt("rooms.playback_time"))?,
             at: Timestamp(at),
             rate,

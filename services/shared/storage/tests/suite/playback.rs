@@ -18,6 +18,7 @@ fn state(fence: u64, number: u64, secs: f64) -> Playback {
     Playback {
         version: Version { fence, number },
         is_playing: true,
+        held_until: None,
         time: MediaTime::try_from(secs).unwrap(),
         at: later(7),
         rate: 1.25,

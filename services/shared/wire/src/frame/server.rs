@@ -128,16 +128,23 @@ pub struct PlaybackState {
     server_time: Timestamp,
     version: u64,
     rate: f64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    held: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_until: Option<Timestamp>,
 }
 
 impl From<&Playback> for PlaybackState {
     fn from(p: &Playback) -> Self {
         Self {
-            is_playing: p.is_playing,
+            // A client that knows no holds simply stops.
+            is_playing: p.is_running(),
             time: p.time,
             server_time: p.at,
             version: p.version.number,
             rate: p.rate,
+            held: p.held_until.is_some(),
+            hold_until: p.held_until,
         }
     }
 }

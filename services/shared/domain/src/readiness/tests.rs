@@ -1,0 +1,187 @@
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+const FILM: Film = Film(1);
+const READY: Said = Said { is_ready: true, position: None };
+const DRY: Said = Said { is_ready: false, position: None };
+
+fn user(n: u128) -> UserId {
+    UserId(Uuid::from_u128(n))
+}
+
+/// A person's words in one room, and when the film waited for him.
+#[derive(Default)]
+struct Person {
+    book: Book,
+    holds: Vec<i64>,
+}
+
+impl Person {
+    fn says(&mut self, said: Said, is_running: bool, ms: i64) {
+        let before = self.book.people.get(&user(1));
+        if let Some(word) = Readiness::after(before, said, FILM, is_running, Timestamp(ms)) {
+            let holds = word.is_stall() && !word.has_worn_out();
+            self.holds.extend(holds.then_some(ms));
+            assert!(self.book.learn(user(1), &word), "a later word counts");
+        }
+    }
+
+    fn waits(&self) -> Option<Duration> {
+        self.book.wait_for(user(1), Timestamp(0), FILM)
+    }
+
+    fn lets_pass(&mut self, ms: i64) {
+        self.book.learn_deadline(Some(GaveUp { at: Timestamp(ms), film: FILM }));
+    }
+}
+
+#[test]
+fn a_start_waits_longer_for_a_first_load_than_for_one_who_ran_dry() {
+    let mut bo = Person::default();
+    assert_eq!(bo.waits(), Some(FIRST_LOAD));
+    bo.says(DRY, false, 10);
+    assert_eq!(bo.waits(), Some(FIRST_LOAD), "he has not been ready yet");
+    bo.says(READY, false, 20);
+    assert_eq!(bo.waits(), None);
+    bo.says(DRY, false, 30);
+    assert_eq!(bo.waits(), Some(REBUFFER));
+    assert_eq!(bo.holds, [], "nothing ran that could be held");
+}
+
+#[test]
+fn a_client_that_says_nothing_is_waited_for_once() {
+    let mut old = Person::default();
+    old.lets_pass(15_000);
+    assert_eq!(old.waits(), None);
+    assert_eq!(old.book.wait_for(user(1), Timestamp(0), Film(2)), None, "nor for the next film");
+    assert_eq!(
+        old.book.wait_for(user(2), Timestamp(15_001), FILM),
+        Some(FIRST_LOAD),
+        "who came since is new"
+    );
+    old.says(READY, true, 16_000);
+    old.says(DRY, false, 17_000);
+    assert_eq!(old.waits(), Some(REBUFFER), "now he speaks");
+}
+
+#[test]
+fn who_let_a_deadline_pass_is_waited_for_again_once_he_was_ready() {
+    let mut bo = Person::default();
+    bo.says(READY, false, 1_000);
+    bo.says(DRY, true, 2_000);
+    bo.lets_pass(10_000);
+    assert_eq!(bo.waits(), None);
+    bo.says(Said { position: MediaTime::try_from(3.0).ok(), ..DRY }, true, 11_000);
+    assert_eq!(bo.waits(), None, "the same stall");
+    bo.says(READY, true, 12_000);
+    bo.says(DRY, true, 13_000);
+    assert_eq!(bo.waits(), Some(REBUFFER));
+}
+
+#[test]
+fn ready_for_the_last_film_is_not_ready_for_this_one() {
+    let mut bo = Person::default();
+    bo.says(READY, false, 1_000);
+    let wait = |book: &Book| book.wait_for(user(1), Timestamp(0), Film(2));
+    assert_eq!(wait(&bo.book), Some(FIRST_LOAD));
+    bo.lets_pass(2_000);
+    assert_eq!(wait(&bo.book), Some(FIRST_LOAD), "that was another film's deadline");
+    bo.book.learn_deadline(Some(GaveUp { at: Timestamp(3_000), film: Film(2) }));
+    assert_eq!(wait(&bo.book), None);
+}
+
+#[test]
+fn what_says_nothing_new_is_no_word() {
+    let mut bo = Person::default();
+    for said in [READY, DRY] {
+        bo.says(said, true, 5);
+        let before = bo.book.people.get(&user(1)).cloned();
+        let again = Readiness::after(before.as_ref(), said, FILM, true, Timestamp(9));
+        assert_eq!(again, None);
+    }
+}
+
+#[test]
+fn the_later_word_counts_whatever_comes_first() {
+    let first = Readiness::after(None, READY, FILM, true, Timestamp(50)).unwrap();
+    // The next one comes through a node whose clock is a little behind.
+    let second = Readiness::after(Some(&first), DRY, FILM, true, Timestamp(40)).unwrap();
+    assert!(second.at > first.at);
+    let mut book = Book::default();
+    assert!(book.learn(user(1), &second) && !book.learn(user(1), &first));
+    assert!(!book.people[&user(1)].is_ready);
+}
+
+#[test]
+fn a_stall_every_ten_seconds_holds_twice() {
+    let mut bo = Person::default();
+    for n in 0..60 {
+        bo.says(READY, true, n * 10_000);
+        bo.says(DRY, true, n * 10_000 + 5_000);
+    }
+    assert_eq!(bo.holds, [5_000, 15_000]);
+    assert_eq!(bo.waits(), None, "nor does a start wait for him");
+    // A line that has got well is trusted again.
+    bo.says(READY, true, 600_000);
+    bo.says(DRY, true, 600_000 + 300_000);
+    assert_eq!(bo.holds.len(), 3);
+}
+
+#[test]
+fn films_are_told_apart_by_where_they_are() {
+    let at = |url: &str| Source { url: Some(url.into()), ..Source::default() };
+    let titled = Source { title: Some("A film".into()), ..at("http://x/a.mp4") };
+    assert_eq!(Film::of(Some(&titled)), Film::of(Some(&at("http://x/a.mp4"))));
+    assert_ne!(Film::of(Some(&at("http://x/a.mp4"))), Film::of(Some(&at("http://x/b.mp4"))));
+    let by_id = Source { provider: Some("x".into()), video_id: Some("y".into()), ..Source::default() };
+    assert_ne!(Film::of(Some(&by_id)), Film::of(None));
+    assert_eq!(
+        Film::of(Some(&at("a"))),
+        Film(15_315_459_759_153_916_487),
+        "on every node and in every release"
+    );
+}
+
+proptest! {
+    #[test]
+    fn nobody_holds_a_room_three_times_in_five_minutes(
+        words in prop::collection::vec((any::<bool>(), any::<bool>(), 0i64..120_000), 1..200)
+    ) {
+        let mut bo = Person::default();
+        let mut now = 1_700_000_000_000;
+        for (is_ready, is_running, pause) in words {
+            now += pause;
+            bo.says(Said { is_ready, position: None }, is_running, now);
+            prop_assert!(bo.book.people[&user(1)].stalls.len() <= PATIENCE + 1);
+        }
+        let window = i64::try_from(WINDOW.as_millis()).unwrap();
+        for three in bo.holds.windows(PATIENCE + 1) {
+            prop_assert!(three[PATIENCE] - three[0] >= window, "{three:?}");
+        }
+    }
+
+    #[test]
+    fn books_agree_in_whichever_order_they_learn(
+        words in prop::collection::vec((0u128..3, any::<bool>(), 0i64..50), 1..30), turn in any::<u64>()
+    ) {
+        let mut source = Book::default();
+        let mut all = Vec::new();
+        for (who, is_ready, at) in words {
+            let said = Said { is_ready, position: None };
+            let before = source.people.get(&user(who));
+            if let Some(word) = Readiness::after(before, said, FILM, true, Timestamp(at)) {
+                source.learn(user(who), &word);
+                all.push((who, word));
+            }
+        }
+        let middle = usize::try_from(turn % all.len() as u64).unwrap();
+        all.rotate_left(middle);
+        let mut other = Book::default();
+        for (who, word) in all.iter().chain(&all) {
+            other.learn(user(*who), word);
+        }
+        prop_assert_eq!(other.people, source.people);
+    }
+}
