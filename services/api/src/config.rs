@@ -82,7 +82,7 @@ pub struct Public {
     /// Whether rates, budgets and caps hold. `off` is for load tests.
     #[arg(long, env = "STREAMIT_LIMITS", value_name = "on|off", default_value = "on")]
     pub limits: Limits,
-    /// Where pages find the WebSocket, when that is not this origin (`ws://` or `wss://`).
+    /// Where the watch page finds the WebSocket, when that is not its own origin: `ws://` or `wss://`.
     #[arg(long, env = "STREAMIT_PUBLIC_WS_URL", value_name = "URL", value_parser = ws_url)]
     pub public_ws_url: Option<Url>,
     /// What realtime nodes show to be let in over gRPC. Required unless gRPC listens on loopback only.
@@ -204,9 +204,13 @@ fn access_ttl(text: &str) -> Result<Duration, String> {
 }
 
 fn ws_url(text: &str) -> Result<Url, String> {
-    const ALLOWED: &str = "STREAMIT_PUBLIC_WS_URL must be ws://HOST[:PORT] or wss://HOST[:PORT]";
+    const ALLOWED: &str = "STREAMIT_PUBLIC_WS_URL must be ws://HOST[:PORT] or wss://HOST[:PORT], with a path before \
+                           /ws/ if need be, and no more";
     let url = Url::parse(text).map_err(|_| ALLOWED.to_owned())?;
-    if matches!(url.scheme(), "ws" | "wss") { Ok(url) } else { Err(ALLOWED.to_owned()) }
+    let is_plain = matches!(url.scheme(), "ws" | "wss")
+        && (url.username(), url.password()) == ("", None)
+        && (url.query(), url.fragment()) == (None, None);
+    if is_plain { Ok(url) } else { Err(ALLOWED.to_owned()) }
 }
 
 #[cfg(test)]
@@ -247,6 +251,9 @@ mod tests {
             (&["--allowed-origins", "example.org"], &["--allowed-origins", "https://example.org"]),
             (&["--allowed-origins", "https://a.b/path"], &["without a path"]),
             (&["--public-ws-url", "http://x"], &["wss://"]),
+            (&["--public-ws-url", "wss://ana:secret@x"], &["no more"]),
+            (&["--public-ws-url", "wss://x?y"], &["no more"]),
+            (&["--public-ws-url", "wss://x#y"], &["no more"]),
             (&["--listen", "nowhere"], &["--listen"]),
         ] {
             let error = parse(args).unwrap_err();

@@ -19,7 +19,7 @@ use tower::util::MapRequestLayer;
 
 use self::error::ApiError;
 use crate::app::App;
-use crate::{auth, health, rooms};
+use crate::{auth, health, page, rooms};
 
 /// Every call, with its layers.
 pub(crate) fn router(app: &App) -> Router {
@@ -35,6 +35,7 @@ pub(crate) fn router(app: &App) -> Router {
         .route("/api/auth/refresh/", post(auth::refresh))
         .route("/api/auth/me/", get(auth::me))
         .merge(rooms::router())
+        .merge(page::router(app.config.public_ws_url.as_ref()))
         .fallback(|| async { ApiError::from(Code::NotFound) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), origin::cors))

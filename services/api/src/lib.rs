@@ -30,6 +30,7 @@ mod grpc;
 mod health;
 mod http;
 mod limits;
+mod page;
 mod rooms;
 mod sweeper;
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod loss;
 mod malformed;
 mod moderation;
 mod outages;
+mod page;
 mod plumbing;
 #[path = "../../../shared/storage/tests/suite/proxy.rs"]
 mod proxy;

@@ -19,7 +19,7 @@ async fn each_call_answers_under_every_way_to_write_its_path() {
 #[tokio::test]
 async fn what_is_not_there_is_told_in_the_form_of_every_error() {
     let world = World::new().await;
-    for path in ["/", "/nothing", "/api/", "/api/nothing/", "/api/v2/auth/me/", "/api/rooms/a/b/c/"] {
+    for path in ["/nothing", "/r/", "/api/", "/api/nothing/", "/api/v2/auth/me/", "/api/rooms/a/b/c/"] {
         let reply = world.get(path).send().await;
         assert_eq!(reply.status, 404, "{path}: {}", reply.text);
         reply.refused(404, "NOT_FOUND");

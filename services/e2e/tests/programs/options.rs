@@ -34,6 +34,9 @@ const OF_THE_API: &[Wrong<'_>] = &[
     ("STREAMIT_ACCESS_TTL", "soon", &["STREAMIT_ACCESS_TTL", "12h"]),
     ("STREAMIT_ACCESS_TTL", "1s", &["STREAMIT_ACCESS_TTL"]),
     ("STREAMIT_PUBLIC_WS_URL", "http://example.org", &["STREAMIT_PUBLIC_WS_URL", "wss://"]),
+    ("STREAMIT_PUBLIC_WS_URL", "live.example.org", &["STREAMIT_PUBLIC_WS_URL", "wss://"]),
+    ("STREAMIT_PUBLIC_WS_URL", "wss://", &["STREAMIT_PUBLIC_WS_URL", "wss://"]),
+    ("STREAMIT_PUBLIC_WS_URL", "wss://live.example.org/?token=x", &["STREAMIT_PUBLIC_WS_URL", "no more"]),
 ];
 
 /// Runs the program with one option wrong. It has to end before it says that it listens.

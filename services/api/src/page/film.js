@@ -1,0 +1,266 @@
+/**
+ * The film and its controls: what is watched, the host's remote, everybody's own sound and size of the picture.
+ *
+ * @module film
+ */
+import { $, attempt, clockTime, reface, show, toast, write } from './dom.js';
+import { ofAll } from './whoami.js';
+
+/** What the room is told is being watched when it is the film that the server brings along. */
+const SAMPLE = { provider: 'streamit', video_id: 'sample', title: 'The sample film' };
+const SAMPLE_AT = '/sample.mp4';
+/** How far an arrow key goes, in seconds. */
+const STEP_S = 5;
+/** In full screen the controls go after so long without a move. */
+const STILL_MS = 2_500;
+
+/** Where a player finds what the room watches; null when there is nothing it could play. */
+export function addressOf(source) {
+  if (source?.video_provider === SAMPLE.provider && source.video_id === SAMPLE.video_id) return SAMPLE_AT;
+  return source?.url ?? null;
+}
+
+/** What it is called: its title, or the last part of its address. */
+export function titleOf(source) {
+  if (!source) return '';
+  if (source.title) return source.title;
+  if (!source.url) return source.video_id ?? '';
+  try {
+    const { pathname, hostname } = new URL(source.url);
+    return decodeURIComponent(pathname.split('/').filter(Boolean).at(-1) ?? hostname);
+  } catch {
+    return source.url;
+  }
+}
+
+/** Why a film can't be played by this browser, before it is tried; null when it may be. */
+function hindrance(film, address) {
+  const url = new URL(address, location.href);
+  const isList = /\.m3u8$/i.test(url.pathname);
+  if (isList && film.canPlayType('application/vnd.apple.mpegurl') === '') {
+    return 'This film comes as HLS, which this browser does not play by itself. Safari does, and so do phones.';
+  }
+  if (location.protocol === 'https:' && url.protocol === 'http:') {
+    return 'This film is on an address without TLS, from which this page may not load.';
+  }
+  return null;
+}
+
+/** What a media error means. */
+function complaint(film) {
+  if (film.error?.code === MediaError.MEDIA_ERR_NETWORK) return 'The film stopped loading. Is the network there?';
+  if (film.error?.code === MediaError.MEDIA_ERR_DECODE) return 'This browser can’t decode the film.';
+  return 'This film can’t be played here: the address does not answer, or the browser does not know its format.';
+}
+
+/**
+ * Runs film and controls of the room in `store` until the function that it returns is called.
+ *
+ * @param {import('./store.js').Store} store
+ * @param {import('/streamit.js').StreamIt} api
+ */
+export function showFilm(store, api) {
+  const { room, drift, code } = store.state;
+  const [film, stage, seek, volume] = ['film', 'stage', 'seek', 'volume'].map($);
+  const stopping = new AbortController();
+  const on = (target, name, act) => target.addEventListener(name, act, { signal: stopping.signal });
+  let address = null;
+  let isDragging = false;
+  let still;
+
+  // --- what is watched
+
+  function load(state) {
+    const wanted = addressOf(room.source);
+    if (wanted === address) return;
+    address = wanted;
+    state.filmError = null;
+    if (!wanted) {
+      film.removeAttribute('src');
+      film.load();
+      return;
+    }
+    state.filmError = hindrance(film, wanted);
+    if (state.filmError) film.removeAttribute('src');
+    else film.src = wanted;
+    film.load();
+  }
+
+  on(film, 'error', () => {
+    if (film.getAttribute('src')) store.set({ filmError: complaint(film) });
+  });
+  on(film, 'loadedmetadata', () => store.set({ filmError: null }));
+
+  async function choose(source) {
+    // First to the start, and stopped: the new film must not begin where the last one was.
+    room.pause(0);
+    await api.call('POST', '/api/rooms/source/', { code, ...source });
+    store.set({ isPicking: false });
+  }
+  on($('use-sample'), 'click', (event) => attempt(event.currentTarget, $('source-error'), () => choose(SAMPLE)));
+  on($('picker'), 'submit', (event) => {
+    event.preventDefault();
+    const url = $('source-url').value.trim();
+    if (url === '') return;
+    attempt($('set-source'), $('source-error'), async () => {
+      await choose({ url });
+      $('source-url').value = '';
+    });
+  });
+  const pick = (isPicking) => {
+    store.set({ isPicking });
+    if (isPicking) queueMicrotask(() => $('use-sample').focus());
+    else $('picker-open').focus();
+  };
+  on($('picker-open'), 'click', () => pick(!store.state.isPicking));
+  on($('picker-close'), 'click', () => pick(false));
+  on($('picker'), 'keydown', (event) => {
+    if (event.key === 'Escape' && store.state.isPicking) pick(false);
+  });
+
+  // --- the remote
+
+  const position = () => (Number.isFinite(film.currentTime) ? film.currentTime : 0);
+  const canSteer = () => room.mayControl && room.status === 'open' && address !== null;
+  const toggle = () => (room.playback?.is_playing ? room.pause() : room.play());
+  const jump = (seconds) => {
+    const end = Number.isFinite(film.duration) ? film.duration : Infinity;
+    room.seek(Math.min(Math.max(0, position() + seconds), end));
+  };
+  on($('play'), 'click', () => {
+    // At its end a film begins anew.
+    if (film.ended) room.play(0);
+    else room.play();
+    $('pause').hidden = false;
+    $('pause').focus();
+  });
+  on($('pause'), 'click', () => {
+    room.pause();
+    $('play').hidden = false;
+    $('play').focus();
+  });
+  on(seek, 'input', () => {
+    isDragging = true;
+    tick();
+  });
+  on(seek, 'change', () => {
+    isDragging = false;
+    if (canSteer()) room.seek(Number(seek.value));
+  });
+  on(seek, 'keydown', (event) => {
+    const by = { ArrowLeft: -STEP_S, ArrowDown: -STEP_S, ArrowRight: STEP_S, ArrowUp: STEP_S }[event.key];
+    if (!by || !canSteer()) return;
+    event.preventDefault();
+    jump(by);
+  });
+
+  // --- one's own
+
+  function setSound(change) {
+    Object.assign(film, change);
+    ofAll.setItem('streamit.volume', String(film.muted ? 0 : film.volume));
+  }
+  on($('mute'), 'click', () => {
+    if (drift.isMutedStart) drift.unblock();
+    else setSound({ muted: !film.muted, volume: film.volume || 1 });
+  });
+  on(volume, 'input', () => setSound({ volume: Number(volume.value), muted: Number(volume.value) === 0 }));
+  on(film, 'volumechange', () => tick());
+  on($('unblock'), 'click', () => {
+    drift.unblock();
+    tick();
+  });
+
+  const isFull = () => document.fullscreenElement === stage;
+  async function full() {
+    try {
+      if (isFull()) await document.exitFullscreen();
+      else if (stage.requestFullscreen) await stage.requestFullscreen();
+      else film.webkitEnterFullscreen?.();
+    } catch {
+      toast('The browser does not allow full screen here.');
+    }
+  }
+  on($('fullscreen'), 'click', full);
+  on(film, 'dblclick', full);
+  on(document, 'fullscreenchange', () => tick());
+  const stir = () => {
+    stage.classList.remove('still');
+    clearTimeout(still);
+    still = setTimeout(() => stage.classList.add('still'), STILL_MS);
+  };
+  for (const name of ['pointermove', 'keydown', 'pointerdown']) on(stage, name, stir);
+
+  on(document, 'keydown', (event) => {
+    const { target, key } = event;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (target.closest('input, textarea, select, dialog, summary') || (key === ' ' && target.closest('button, a'))) return;
+    if (key === 'm') $('mute').click();
+    else if (key === 'f') full();
+    else if (!canSteer()) return;
+    else if (key === ' ' || key === 'k') toggle();
+    else if (key === 'ArrowLeft') jump(-STEP_S);
+    else if (key === 'ArrowRight') jump(STEP_S);
+    else return;
+    event.preventDefault();
+  });
+
+  // --- what is seen
+
+  function tick() {
+    const { duration } = film;
+    const end = Number.isFinite(duration) && duration > 0 ? duration : 0;
+    if (Number(seek.max) !== end) seek.max = end;
+    if (!isDragging) seek.value = Math.min(position(), end);
+    const at = Number(seek.value);
+    seek.style.setProperty('--done', end > 0 ? `${(at / end) * 100}%` : '0%');
+    seek.setAttribute('aria-valuetext', `${clockTime(at)} of ${clockTime(end)}`);
+    write($('time'), clockTime(at));
+    write($('duration'), clockTime(duration || NaN));
+    const isSilent = film.muted || film.volume === 0;
+    reface($('mute'), isSilent ? 'silent' : 'sound', isSilent ? 'Turn the sound on' : 'Mute',
+      isSilent ? 'Turn the sound on (m)' : 'Mute (m)');
+    $('mute').setAttribute('aria-pressed', String(isSilent));
+    volume.value = isSilent ? 0 : film.volume;
+    volume.style.setProperty('--done', `${volume.value * 100}%`);
+    reface($('fullscreen'), isFull() ? 'unfull' : 'full', isFull() ? 'Leave full screen' : 'Full screen',
+      isFull() ? 'Leave full screen (f)' : 'Full screen (f)');
+    show($('unblock'), drift.state === 'blocked' || drift.isMutedStart);
+  }
+
+  const unwatch = store.watch((state) => {
+    if (state.room !== room) return;
+    load(state);
+    const [mayControl, isOpen] = [room.mayControl, room.status === 'open'];
+    const isHost = room.you?.id === room.hostId && room.you !== null;
+    const isPlaying = room.playback?.is_playing === true || room.playback?.held === true;
+    show($('play'), mayControl && !isPlaying);
+    show($('pause'), mayControl && isPlaying);
+    for (const id of ['play', 'pause']) $(id).disabled = !isOpen || address === null;
+    seek.disabled = !mayControl || !isOpen || address === null;
+    const isEmpty = isOpen && address === null;
+    const isPicking = isHost && isOpen && (state.isPicking || isEmpty);
+    show($('picker'), isPicking);
+    show($('picker-close'), address !== null);
+    show($('picker-open'), isHost && address !== null);
+    show($('empty-stage'), isEmpty && !isPicking);
+    write($('empty-text'), isEmpty && !isPicking ? `${room.host || 'The host'} has not picked a film yet.` : '');
+    write($('film-title'), titleOf(room.source));
+    write($('remote'), mayControl || address === null ? '' : `${room.host || 'The host'} has the remote`);
+    tick();
+  });
+
+  const kept = Number(ofAll.getItem('streamit.volume') ?? 1);
+  film.volume = kept > 0 ? kept : 1;
+  film.muted = kept === 0;
+  const timer = setInterval(tick, 250);
+  return () => {
+    unwatch();
+    stopping.abort();
+    clearInterval(timer);
+    clearTimeout(still);
+    if (isFull()) document.exitFullscreen().catch(() => {});
+    film.removeAttribute('src');
+    film.load();
+  };
+}

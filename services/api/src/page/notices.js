@@ -1,0 +1,87 @@
+/**
+ * The one line above the film: of all that could be said, what matters most.
+ *
+ * @module notices
+ */
+import { $, countdown, names, show, write } from './dom.js';
+import { now } from './store.js';
+
+/**
+ * @typedef {object} Notice
+ * @property {string} text
+ * @property {number} [until] when it ends, on the page's clock; counted down
+ * @property {boolean} [isBad]
+ * @property {{label: string, run: () => void}} [act]
+ */
+
+/**
+ * What is to be said now.
+ *
+ * @param {import('./store.js').State} state
+ * @returns {Notice|null}
+ */
+export function notice(state) {
+  const { room, hostAwayUntil, news, filmError } = state;
+  if (!room) return null;
+  if (room.status === 'connecting') return { text: state.wasOpen ? 'Reconnecting …' : 'Connecting …' };
+  if (room.status === 'waiting') {
+    const text = state.isFull ? 'The room is full. Trying again' : 'The connection is lost. Trying again';
+    return { text, until: room.retryAt, isBad: true };
+  }
+  if (filmError) return { text: filmError, isBad: true };
+  if (news && news.until > now()) return { text: news.text };
+  if (!room.isHostOnline && hostAwayUntil !== null) {
+    const who = room.host || 'The host';
+    if (hostAwayUntil > now()) return { text: `${who} is away. The film goes on, the room waits`, until: hostAwayUntil };
+    return { text: `${who} is away. The room waits.` };
+  }
+  return null;
+}
+
+/** What is said over the film of those whose players are loading. */
+export function waitingFor(state) {
+  const { room } = state;
+  const readiness = room?.readiness;
+  if (!readiness || readiness.count === 0 || room.status !== 'open') return null;
+  const mine = room.you?.id;
+  const others = readiness.waiting.filter((one) => one.user_id !== mine).map((one) => one.user);
+  const isMe = others.length < readiness.waiting.length;
+  const total = readiness.count - (isMe ? 1 : 0);
+  const who = names(isMe ? ['you', ...others] : others, readiness.count);
+  if (readiness.held) {
+    return { text: `Waiting for ${who}`, until: now() + (readiness.hold_until - room.clock.now()) };
+  }
+  // One's own film is seen to be loading.
+  if (total === 0) return null;
+  return { text: `${names(others, total)} ${total === 1 ? 'is' : 'are'} loading` };
+}
+
+/** Draws both, and counts down while there is something to count. */
+export function drawNotices(store) {
+  const line = $('notice');
+  const clock = $('notice-clock');
+  const over = $('waiting-for');
+  const count = document.createElement('span');
+  const what = document.createElement('span');
+  count.setAttribute('aria-hidden', 'true');
+  over.append(what, count);
+  let timer;
+
+  const left = (until) => (Number.isFinite(until) && until > now() ? ` · ${countdown(until - now())}` : '');
+  const draw = () => {
+    clearTimeout(timer);
+    const state = store.state;
+    const said = notice(state);
+    const waiting = waitingFor(state);
+    show($('notice-box'), said !== null);
+    $('notice-box').classList.toggle('bad', said?.isBad === true);
+    write(line, said?.text ?? '');
+    write(clock, left(said?.until));
+    show(over, waiting !== null);
+    write(what, waiting?.text ?? '');
+    write(count, left(waiting?.until));
+    if (said?.until || waiting?.until || state.news) timer = setTimeout(draw, 250);
+    if (state.news && state.news.until <= now()) store.set({ news: null });
+  };
+  return store.watch(draw);
+}
