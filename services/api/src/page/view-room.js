@@ -1,0 +1,131 @@
+/**
+ * Being in a room: the connection, the film that follows it, and what is told of both.
+ *
+ * @module view-room
+ */
+import { DriftController } from '/streamit.js';
+import { showChat } from './chat.js';
+import { $, show, write } from './dom.js';
+import { showFilm } from './film.js';
+import { codeOfClose } from './gone.js';
+import { showPanel } from './panel.js';
+import { showPeople } from './people.js';
+import { openShare } from './share.js';
+import { now } from './store.js';
+import { passwordOf } from './whoami.js';
+
+/** For how long something is told that needs no answer. */
+const NEWS_MS = 7_000;
+
+/**
+ * Goes into the room `code`, which the caller has joined.
+ *
+ * @param {import('./store.js').Store} store
+ * @param {import('/streamit.js').StreamIt} api
+ * @param {string} code
+ * @param {{ws?: string, isNew?: boolean, onend: (code: string) => void}} options `isNew`: it was opened just now
+ * @returns {() => void} how to leave it
+ */
+export function enterRoom(store, api, code, { isNew = false, onend }) {
+  const room = api.room(code);
+  const drift = new DriftController($('film'), {
+    clock: room.clock,
+    thresholds: () => room.drift,
+    mayControl: () => room.mayControl,
+    mutedStart: true,
+    oncommand: (what, time) => room[what](time),
+    onready: (position) => room.ready(position),
+    onbuffering: (position) => room.buffering(position),
+    onchange: () => store.set(),
+  });
+  const news = (text) => store.set({ news: { text, until: now() + NEWS_MS } });
+  const known = { hostId: null, chat: null };
+  const stops = [];
+  let isLeft = false;
+
+  const on = {
+    status: () => {
+      document.body.dataset.status = room.status;
+      if (room.status === 'open') {
+        store.set({ wasOpen: true, isFull: false });
+        news('');
+      }
+    },
+    participants: ({ detail }) => {
+      // Sent at once to everybody who connects: whoever asks to come in is told of again after it.
+      if (detail.you) store.state.requests = [];
+      if (room.isHostOnline) store.state.hostAwayUntil = null;
+      else store.state.hostAwayUntil ??= NaN;
+      known.hostId ??= room.hostId;
+    },
+    joined: ({ detail }) => {
+      store.state.requests = store.state.requests.filter((one) => one.id !== detail.user_id);
+    },
+    playback: ({ detail }) => drift.follow(detail),
+    hostaway: ({ detail }) => store.set({ hostAwayUntil: now() + detail.grace_seconds * 1000 }),
+    hostback: () => {
+      store.set({ hostAwayUntil: null });
+      if (room.you?.id !== room.hostId) news(`${room.host} is back.`);
+    },
+    host: ({ detail }) => {
+      if (known.hostId === detail.host_id) return;
+      known.hostId = detail.host_id;
+      store.set({ hostAwayUntil: null, isPicking: false, requests: [] });
+      news(detail.host_id === room.you?.id ? 'You are the host now: the remote is yours.' : `${detail.host} is the host now.`);
+    },
+    request: ({ detail }) => {
+      const rest = store.state.requests.filter((one) => one.id !== detail.user_id);
+      store.set({ requests: [...rest, { id: detail.user_id, name: detail.user }] });
+    },
+    updated: ({ detail }) => {
+      if (detail.is_chat_enabled !== undefined && known.chat !== null && known.chat !== detail.is_chat_enabled) {
+        news(detail.is_chat_enabled ? 'The chat is on again.' : 'The host has switched the chat off.');
+      }
+      known.chat = detail.is_chat_enabled ?? known.chat;
+    },
+    refused: ({ detail }) => {
+      // What belongs to a message is told beside it.
+      if (!detail.client_id) news(`${detail.message}.`);
+    },
+    closed: ({ detail }) => {
+      if (!isLeft) onend(codeOfClose(detail.code, detail.reason), detail);
+    },
+  };
+  const all = ['status', 'participants', 'joined', 'left', 'history', 'message', 'erased', 'playback', 'readiness',
+    'host', 'hostaway', 'hostback', 'request', 'updated', 'source', 'refused', 'closed'];
+  for (const name of all) {
+    const listen = (event) => {
+      on[name]?.(event);
+      if (!isLeft) store.set();
+    };
+    room.addEventListener(name, listen);
+    stops.push(() => room.removeEventListener(name, listen));
+  }
+
+  store.set({
+    view: 'room', code, room, drift, requests: [], muted: new Map(), hostAwayUntil: null, news: null, filmError: null,
+    isPicking: false, wasOpen: false, isFull: false,
+  });
+  write($('room-code'), code);
+  write($('room-title'), `Room ${code}`);
+  globalThis.streamit = { api, room, drift, clock: room.clock };
+  stops.push(
+    showFilm(store, api), showChat(store), showPeople(store, api), showPanel(store),
+    store.watch((state) => show($('settings-open'), state.room?.you !== null && state.room?.you?.id === state.room?.hostId)),
+  );
+  room.connect();
+  if (isNew && passwordOf(code) !== null) openShare(store);
+
+  return () => {
+    if (isLeft) return;
+    isLeft = true;
+    // The room first: its last events still find who draws them.
+    room.close();
+    drift.stop();
+    for (const stop of stops) stop();
+    for (const box of ['share-box', 'settings']) $(box).close();
+    delete globalThis.streamit;
+    document.body.dataset.status = 'idle';
+    store.set({ room: null, drift: null });
+  };
+}
