@@ -338,8 +338,9 @@ export class DriftController {
   #lastTime = NaN;
 
   /** What a seek, and what `play()`, cost here, in milliseconds. */
-  #seekCost = 250;
+  #seekCost = 450;
   #playCost = 30;
+  #starts = 0;
   #canChangeRate = true;
 
   #trustsClock = false;
@@ -495,6 +496,7 @@ export class DriftController {
     if (!media.seeking && Number.isFinite(position) && this.#canReach(position)) {
       this.#drift = media.currentTime - Math.min(position, this.#end);
     }
+    if (!media.seeking && this.#canGoOn(now)) this.#learnSeek(now);
     if (now < this.#asked) return this.#state;
     if (!playback.is_playing) return this.#stand(playback);
     if (this.#isAside || this.#isAsleep) return 'paused';
@@ -506,7 +508,6 @@ export class DriftController {
     if (!this.#canReach(position)) return this.#run(now);
     if (this.#isOver(position)) return this.#finish();
     if (media.seeking) return 'seeking';
-    if (this.#canGoOn(now)) this.#learnSeek(now);
     if (this.#isPoised) return this.#poise(now, room);
     const isAhead = room < playback.server_time;
     if (isAhead && this.#started !== playback.server_time) {
@@ -580,7 +581,9 @@ export class DriftController {
     const moment = playback.server_time + Math.max(0, lead);
     const left = moment - this.#playCost - room;
     if (left > 1) {
-      if (left > 2 * this.#seekCost + 2_000 && moment > playback.server_time) return this.#jump(now, room);
+      if (left > 2 * this.#seekCost + 2_000 && moment > playback.server_time && this.#allowsJump(now)) {
+        return this.#jump(now, room);
+      }
       this.#alarm = this.#timers.setTimeout(() => this.step(), left);
       return 'waiting';
     }
@@ -668,7 +671,12 @@ export class DriftController {
   }
 
   #learnStart(off) {
-    if (this.#wasOnTime && Math.abs(off) < 0.5) this.#playCost = clamp(this.#playCost - off * 500, 0, 300);
+    if (this.#wasOnTime && Math.abs(off) < 0.5) {
+      // The first start tells nearly all there is to know of a machine, those after it even out the noise.
+      const weight = Math.max(0.25, 1 / (this.#starts + 1.2));
+      this.#starts += 1;
+      this.#playCost = clamp(this.#playCost - off * 1000 * weight, 0, 300);
+    }
     this.#wasOnTime = false;
   }
 
@@ -676,8 +684,9 @@ export class DriftController {
     if (Number.isNaN(this.#seekingSince)) return;
     const took = now - this.#seekingSince;
     this.#seekingSince = NaN;
-    // Too early costs a moment of standing, too late a correction: rather a little more than the last one took.
-    this.#seekCost = clamp(Math.max(took * 1.2, this.#seekCost * 0.8), 50, 3_000);
+    // Too early costs a moment of standing, too late seconds of correction: rather what a slow seek takes here than
+    // what the last one took.
+    this.#seekCost = clamp(Math.max(took * 1.1, this.#seekCost * 0.95), 50, 3_000);
   }
 
   // --- what the player can do
