@@ -61,7 +61,9 @@ impl Default for Look {
 impl Look {
     /// The options of a Chromium that looks so, with its profile there.
     fn options(&self, chromium: &str, profile: &Path) -> Value {
-        let autoplay = if self.may_autoplay { "no-user-gesture-required" } else { "user-gesture-required" };
+        // The second is what desktops do.
+        let autoplay =
+            if self.may_autoplay { "no-user-gesture-required" } else { "document-user-activation-required" };
         let args = [
             "--headless=new".to_owned(),
             // As root there is no sandbox, and what is shown is our own page.

@@ -20,7 +20,8 @@
 //! Waiting is for a state, up to a deadline, never for a duration. That something does *not* happen is seen with
 //! [`Seat::quiet`]: what the room had to say about all that came before is there when it answers a mark.
 //!
-//! The tests need PostgreSQL and Redis: `make test` starts both, or `.ci/deps run -- cargo test -p streamit-e2e`.
+//! The tests need PostgreSQL, Redis and Chromium: `make test` finds all of them, or
+//! `.ci/deps run --browser -- cargo test -p streamit-e2e` (those of `tests/browser` alone need the browser).
 //! The programs are built first, unless `STREAMIT_TEST_PROGRAMS` names a directory that has them.
 //! A file of tests starts each of both systems once, since starting a cluster takes seconds. No process outlives the
 //! tests, however they end; see [`guard`].

@@ -62,6 +62,18 @@ impl Window {
         self.must("POST", "/url", &json!({"url": url})).await;
     }
 
+    /// Goes to an address in a new tab, in which nobody has clicked anything, and closes the one before.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn opens_anew(&self, url: &str) {
+        self.console().await;
+        let tab = self.must("POST", "/window/new", &json!({"type": "tab"})).await;
+        self.must("DELETE", "/window", &Value::Null).await;
+        self.must("POST", "/window", &json!({"handle": tab["handle"]})).await;
+        self.open(url).await;
+    }
+
     /// Closes it. Its owner is gone, as far as anybody can tell.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! A whole evening, on the standalone program.
 
-use streamit_e2e::browser::Browser;
+use streamit_e2e::browser::{Browser, Look};
 
 use crate::alone::Alone;
 use crate::watcher::Watcher;
@@ -12,7 +12,7 @@ async fn an_evening_of_two_survives_a_restart_of_the_server() {
     let browser = Browser::start().await;
 
     let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
-    let link = ana.opens_room("PUBLIC").await;
+    let (link, _) = ana.opens_room("PUBLIC").await;
     assert!(link.starts_with(&format!("{}/r/", server.origin())), "{link}");
     let bo = Watcher::arrives(&browser, "Bo", &link).await;
     bo.is_in_room().await;
@@ -75,7 +75,7 @@ async fn who_knocks_waits_and_is_let_in_or_not() {
     let browser = Browser::start().await;
 
     let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
-    let link = ana.opens_room("APPROVAL").await;
+    let (link, _) = ana.opens_room("APPROVAL").await;
     let bo = Watcher::arrives(&browser, "Bo", &link).await;
     bo.is_at("waiting").await;
     ana.clicks("#requests li .approve").await;
@@ -101,8 +101,7 @@ async fn who_is_thrown_out_is_told_so_and_the_others_see_him_go() {
     let browser = Browser::start().await;
 
     let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
-    let link = ana.opens_room("PASSWORD").await;
-    let password: String = ana.value("document.querySelector('#room-password-shown').textContent").await;
+    let (link, password) = ana.opens_room("PASSWORD").await;
     let bo = Watcher::arrives(&browser, "Bo", &link).await;
     bo.types("#room-password", &password).await;
     bo.clicks("#join-room").await;
@@ -113,6 +112,33 @@ async fn who_is_thrown_out_is_told_so_and_the_others_see_him_go() {
     bo.is_at("gone").await;
     bo.sees("document.querySelector('#gone-title').innerText.trim() !== ''").await;
     ana.misses_person("Bo").await;
+    for watcher in [&ana, &bo] {
+        watcher.has_no_errors().await;
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_forbids_sound_shows_the_film_and_a_button_for_it() {
+    let _turn = crate::turn().await;
+    let server = Alone::start().await;
+    let browser = Browser::start().await;
+
+    let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
+    let (link, _) = ana.opens_room("PUBLIC").await;
+    ana.clicks("#play").await;
+    ana.sees_it_run().await;
+
+    let careful = Look { may_autoplay: false, ..Look::default() };
+    let bo = Watcher::arrives_with(&browser, "Bo", &link, &careful).await;
+    bo.is_in_room().await;
+    // Whoever has clicked may hear. In a new tab he has not, and is known all the same.
+    bo.opens_anew(&link).await;
+    bo.is_in_room().await;
+    bo.sees("document.querySelector('#unblock').offsetHeight > 0").await;
+    bo.clicks("#unblock").await;
+    bo.sees("document.querySelector('#unblock').offsetHeight === 0").await;
+    bo.sees_it_run().await;
+    bo.sees("!film.muted").await;
     for watcher in [&ana, &bo] {
         watcher.has_no_errors().await;
     }

@@ -6,6 +6,7 @@
 mod alone;
 mod evening;
 mod harness;
+mod screenshots;
 mod sync;
 mod track;
 mod watcher;

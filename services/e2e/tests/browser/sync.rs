@@ -27,7 +27,7 @@ async fn two_people_on_two_nodes_see_the_same_frame() {
     let browser = Browser::start().await;
 
     let ana = Watcher::arrives(&browser, "Ana", &origin(&cluster, 0)).await;
-    let link = ana.opens_room("PUBLIC").await;
+    let (link, _) = ana.opens_room("PUBLIC").await;
     let code = link.rsplit('/').next().unwrap().to_owned();
     let path = format!("{}/r/{code}", origin(&cluster, 1));
     let bo = Watcher::arrives(&browser, "Bo", &path).await;

@@ -33,15 +33,24 @@ impl Watcher {
         watcher
     }
 
-    /// Opens a room and picks the sample film; the link for others.
-    pub(crate) async fn opens_room(&self, entry: &str) -> String {
+    /// Opens a room and picks the sample film; the link for others, and the password, if there is one.
+    pub(crate) async fn opens_room(&self, entry: &str) -> (String, String) {
         self.is_at("lobby").await;
         self.chooses("#entry", entry).await;
         self.clicks("#create-room").await;
         self.is_in_room().await;
+        // What has a password is shown at once to be passed on.
+        if !self.value::<bool>("document.querySelector('#share-box').open").await {
+            self.clicks("#share").await;
+        }
+        self.sees("document.querySelector('#share-link').value !== ''").await;
+        let shown = "[document.querySelector('#share-link').value, \
+             document.querySelector('#room-password-shown').textContent]";
+        let shown = self.value(shown).await;
+        self.clicks("#share-box [data-close]").await;
         self.clicks("#use-sample").await;
         self.has_film().await;
-        self.value("document.querySelector('#share-link').value").await
+        shown
     }
 
     /// Waits until the page shows this view.

@@ -1,6 +1,7 @@
 //! Clients: they come, talk, command, read slowly, lose their connection and come back, and remember what they saw.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use streamit_domain::playback::Command;
@@ -186,12 +187,13 @@ impl World {
         let Some(link) = &mut client.link else { return };
         let seen = &mut client.witness.seen;
         match heard {
-            Heard::Ping => {
+            Heard::Ping(sent) => {
                 let (at, id) = (link.at, link.id);
                 self.send(c, move |world| {
                     let up = world.now_of(at.node).up;
                     if let Some(conn) = world.nodes[at.node].conns.get(&id) {
                         conn.outbox.heard(up);
+                        conn.outbox.answered(Duration::from_millis(world.now - sent));
                     }
                 });
             }

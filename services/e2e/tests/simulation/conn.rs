@@ -7,6 +7,7 @@ use streamit_domain::ConnectionId;
 use streamit_realtime::outbox::Outbox;
 use streamit_realtime::room::GRACE_MS;
 use streamit_realtime::room::effect::{Gone, Input};
+use streamit_realtime::ws;
 use streamit_wire::code::close;
 
 use crate::node::At;
@@ -91,7 +92,10 @@ impl World {
         if conn.is_writing && !conn.outbox.is_closing() {
             return;
         }
-        let work = conn.outbox.take();
+        let mut work = conn.outbox.take();
+        if work.ping {
+            work.frames.insert(0, ws::ping(&now.to_be_bytes()));
+        }
         let is_stuck = now < conn.stuck_until;
         let (client, number) = (conn.client, conn.number);
         if !work.frames.is_empty() || work.joined {

@@ -110,7 +110,7 @@ pub(crate) struct Waiting {
 
 /// A room that was read, and what its task knows.
 pub(crate) struct Live {
-    room: Room,
+    pub(crate) room: Room,
     /// Calls under way.
     pub(crate) answers: u32,
     pub(crate) is_subscribing: bool,

@@ -13,15 +13,27 @@ pub(crate) const BAND: f64 = 100_000.0;
 /// What a frame says.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
-    Ping,
-    Listed { present: BTreeSet<String>, host: String },
-    History { messages: Vec<Message>, epoch: u64, resumed: bool },
+    /// When it was sent.
+    Ping(u64),
+    Listed {
+        present: BTreeSet<String>,
+        host: String,
+    },
+    History {
+        messages: Vec<Message>,
+        epoch: u64,
+        resumed: bool,
+    },
     Said(Message),
     Played(State),
     Came(String),
     Went(String),
     Host(String),
-    Refused { code: String, id: Option<String>, retry_in: Option<u64> },
+    Refused {
+        code: String,
+        id: Option<String>,
+        retry_in: Option<u64>,
+    },
     Other,
 }
 
@@ -36,7 +48,8 @@ pub(crate) fn read(piece: &Bytes) -> Vec<Heard> {
             length => (2, usize::from(length)),
         };
         let payload = &rest[header..header + length];
-        heard.push(if first & 0xF == 0x9 { Heard::Ping } else { hear(payload) });
+        let sent = || payload.try_into().map(u64::from_be_bytes).expect("pings carry a number");
+        heard.push(if first & 0xF == 0x9 { Heard::Ping(sent()) } else { hear(payload) });
         rest = &rest[header + length..];
     }
     heard

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use streamit_bus::memory::MemoryRooms;
 use streamit_bus::{Cas, Error, Expect, LiveVersions, Rooms, Subscription};
-use streamit_domain::{Playback, RoomId, Timestamp};
+use streamit_domain::{Incarnation, Playback, Timestamp};
 use streamit_telemetry::ManualClock;
 use streamit_wire::v1;
 
@@ -115,9 +115,13 @@ impl Store {
         Ok(result)
     }
 
-    pub(crate) fn refresh(&self) -> Result<LiveVersions, Error> {
-        let room: [RoomId; 1] = [ROOM];
-        let mut versions = done(self.rooms.refresh(&room))?.first().copied().unwrap_or_default();
+    pub(crate) fn refresh(
+        &self,
+        node: Incarnation,
+        round_trip: Option<Duration>,
+    ) -> Result<LiveVersions, Error> {
+        let mut versions =
+            done(self.rooms.refresh(node, &[(ROOM, round_trip)]))?.first().copied().unwrap_or_default();
         if let Some(state) = self.unfenced {
             versions.playback = state.map(|state| state.version);
         }

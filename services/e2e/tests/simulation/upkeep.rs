@@ -109,10 +109,12 @@ impl World {
             self.next_pass(at, false);
             return;
         }
-        let pass = self.nodes[at.node].pass;
+        let node = &self.nodes[at.node];
+        let (pass, incarnation) = (node.pass, node.incarnation);
+        let round_trip = node.rooms.last_key_value().and_then(|(_, live)| live.room.round_trip());
         self.ask_store(
             at,
-            |store| store.refresh(),
+            move |store| store.refresh(incarnation, round_trip),
             move |world, live| {
                 world.ask_api(
                     at,

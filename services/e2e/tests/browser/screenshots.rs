@@ -1,0 +1,69 @@
+//! What the watch page looks like. `make screenshots` keeps the pictures; the ordinary run looks at them and forgets.
+
+use std::fs;
+use std::path::Path;
+
+use streamit_e2e::browser::{Browser, Look};
+
+use crate::alone::Alone;
+use crate::watcher::Watcher;
+
+/// A picture in a document should not take longer to load than the document, in bytes.
+const LARGEST: usize = 200 * 1024;
+
+#[tokio::test]
+async fn screenshots_show_a_room_that_fits_light_dark_and_on_a_phone() {
+    let _turn = crate::turn().await;
+    let server = Alone::start().await;
+    let browser = Browser::start().await;
+    let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
+    let (link, _) = ana.opens_room("PUBLIC").await;
+    let bo = Watcher::arrives(&browser, "Bo", &link).await;
+    let cy = Watcher::arrives(&browser, "Cyrus", &link).await;
+    for watcher in [&bo, &cy] {
+        watcher.is_in_room().await;
+        watcher.has_film().await;
+    }
+    ana.sees_person("Bo").await;
+    ana.sees_person("Cyrus").await;
+
+    ana.clicks("#play").await;
+    ana.slides("#seek", 83.0).await;
+    ana.says("Everybody here? Then off we go.").await;
+    bo.reads("Everybody here?").await;
+    bo.says("Here! Same second as yours, by the way").await;
+    cy.reads("Same second").await;
+    cy.says("And here. From a train, no less.").await;
+    ana.reads("From a train").await;
+    ana.says("Nobody tells how it ends.").await;
+
+    // What others see of it: the one who follows is the one to be looked at.
+    bo.reads("how it ends").await;
+    bo.sees("film.currentTime > 83").await;
+    bo.sees("document.querySelector('#panel').offsetHeight > 0").await;
+    bo.sees("streamit.drift.state === 'playing' && Math.abs(streamit.drift.drift) < 0.02").await;
+    // The line of the last minute has something to show.
+    bo.sees("film.currentTime > 95").await;
+    let looks = [
+        ("light", Look::default()),
+        ("dark", Look { is_dark: true, ..Look::default() }),
+        ("phone", Look { width: 390, height: 844, ..Look::default() }),
+    ];
+    for (name, look) in looks {
+        bo.becomes(&look).await;
+        bo.sees(&format!("innerWidth === {} && innerHeight === {}", look.width, look.height)).await;
+        bo.sees("document.documentElement.scrollWidth <= innerWidth").await;
+        let picture = bo.picture().await;
+        assert!(picture.len() <= LARGEST, "{name}: {} bytes", picture.len());
+        keep(name, &picture);
+    }
+    bo.has_no_errors().await;
+}
+
+/// Writes a picture to where `STREAMIT_SCREENSHOTS` says, seen from the top of the repository, if it says so.
+fn keep(name: &str, picture: &[u8]) {
+    let Some(directory) = std::env::var_os("STREAMIT_SCREENSHOTS") else { return };
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(directory);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join(format!("{name}.png")), picture).unwrap();
+}
