@@ -33,6 +33,7 @@
  * @property {number} server_time
  * @property {number} [version] which of two states is the newer one
  * @property {number} [rate] seconds of film per second
+ * @property {number|null} [epoch] the life of the room in which versions can be compared
  * @property {boolean} [held] the room waits for somebody before it goes on playing
  * @property {number|null} [hold_until] room time at which it stops waiting
  */
@@ -254,6 +255,8 @@ const LOAD_PATIENCE_MS = 3_000;
 const ANSWER_MS = 3_000;
 /** A host who drags the handle is heard this often. */
 const DRAG_MS = 200;
+/** Browsers let the timers of a page that nobody sees run this rarely. */
+const HIDDEN_LOOK_MS = 1_000;
 /** When a start is measured: players need a moment to run steadily. */
 const SETTLED_MS = 300;
 /** How much of a new reading goes into the estimate of the drift; the rest is what was expected. */
@@ -412,18 +415,19 @@ export class DriftController {
   }
 
   /**
-   * From now on the film stands as `playback` says. An older version than the last one is ignored.
+   * From now on the film stands as `playback` says. An older version than the last one of the same epoch is ignored.
    *
    * @param {PlaybackState|null} playback
    */
   follow(playback) {
     if (this.#isStopped) return;
     const before = this.#playback;
-    if (before && playback && playback.version < before.version) return;
+    const isNew = !before || before.epoch !== playback?.epoch;
+    if (playback && !isNew && playback.version < before.version) return;
     this.#playback = playback;
     if (!playback) {
       this.#isPoised = false;
-    } else if (!before || before.version !== playback.version || playback.version === undefined) {
+    } else if (isNew || before.version !== playback.version || playback.version === undefined) {
       if (!before) this.#wants = !this.#media.paused && playback.is_playing;
       this.#asked = NaN;
       this.#isPoised = false;
@@ -580,7 +584,8 @@ export class DriftController {
     const lead = (this.#media.currentTime - playback.time) / (playback.rate ?? 1) * 1000;
     const moment = playback.server_time + Math.max(0, lead);
     const left = moment - this.#playCost - room;
-    if (left > 1) {
+    // The timers of a page that nobody sees come once a second: half a second early is nearer than what they make of it.
+    if (left > (this.#document?.hidden ? HIDDEN_LOOK_MS / 2 : 1)) {
       if (left > 2 * this.#seekCost + 2_000 && moment > playback.server_time && this.#allowsJump(now)) {
         return this.#jump(now, room);
       }
@@ -915,4 +920,1076 @@ function timersOf({ setTimeout, clearTimeout, setInterval, clearInterval }) {
     setInterval: setInterval ?? ((act, delay) => globalThis.setInterval(act, delay)),
     clearInterval: clearInterval ?? ((id) => globalThis.clearInterval(id)),
   };
+}
+
+// ----------------------------------------------------------------------------------------------------- the room
+
+/** @typedef {'stop'|'login'|'join'|'reconnect'} CloseAction what to do after a close */
+
+/**
+ * What each close code means, and asks of a client: `stop` for good; `login` again, a refreshed token did not help;
+ * `join` over HTTP first; `reconnect` by itself, after the time that the reason tells. {@link Room} does all of it.
+ *
+ * @type {Readonly<Record<number, Readonly<{meaning: string, action: CloseAction}>>>}
+ */
+export const CLOSE = Object.freeze({
+  1000: { meaning: 'You have left', action: 'stop' },
+  1006: { meaning: 'The connection was lost', action: 'reconnect' },
+  1009: { meaning: 'A message was too large', action: 'reconnect' },
+  1011: { meaning: 'A fault of the server', action: 'reconnect' },
+  1012: { meaning: 'The server restarts', action: 'reconnect' },
+  1013: { meaning: 'There is no room on the server right now', action: 'reconnect' },
+  4001: { meaning: 'You have to log in', action: 'login' },
+  4002: { meaning: 'There is no such room', action: 'stop' },
+  4003: { meaning: 'You have to join the room first', action: 'join' },
+  4004: { meaning: 'The room has expired', action: 'stop' },
+  4005: { meaning: 'The room was closed', action: 'stop' },
+  4010: { meaning: 'You are banned from this room', action: 'stop' },
+  4011: { meaning: 'You were removed from this room', action: 'stop' },
+  4100: { meaning: 'The connection was too slow', action: 'reconnect' },
+  4101: { meaning: 'The server lost its place', action: 'reconnect' },
+  4102: { meaning: 'The server heard nothing', action: 'reconnect' },
+  4104: { meaning: 'Too much was sent', action: 'reconnect' },
+  4105: { meaning: 'Too many connections', action: 'reconnect' },
+});
+
+/**
+ * What a close asks of a client; the range decides about codes that are not known here.
+ *
+ * @param {number} code
+ * @returns {CloseAction}
+ */
+export function closeAction(code) {
+  return CLOSE[code]?.action ?? (code >= 4000 && code < 4100 ? 'stop' : 'reconnect');
+}
+
+/** So many messages are kept. */
+const MESSAGES_KEPT = 1_000;
+/** So many of one's own may be on their way. */
+const PENDING_MOST = 32;
+/** A message that could not be sent for so long is given up. */
+const PENDING_MS = 120_000;
+/** After a reconnect so many go at once, and then one at a time: the server allows five in three seconds. */
+const RESENT_AT_ONCE = 3;
+const RESENT_EVERY_MS = 1_000;
+const MESSAGE_LENGTH = 500;
+const PEOPLE_MOST = 1_000;
+
+const BACKOFF_FIRST_MS = 500;
+const BACKOFF_MOST_MS = 30_000;
+/** A server does not tell anybody to come back later than this. */
+const HINT_MOST_MS = 600_000;
+/** A connection that held for so long makes earlier failures forgotten. */
+const STEADY_MS = 10_000;
+/** For so long a connection may take until the room is there. A server in a storm lets people in by turns. */
+const JOIN_MS = 20_000;
+
+const PING_FAST_MS = 100;
+const PING_HUNGRY_MS = 1_000;
+const PING_MS = 3_000;
+/** A server that says nothing for so long after a PING is asked once more, and then given up. */
+const SILENCE_MS = 10_000;
+const LAST_WORD_MS = 5_000;
+/** Two clocks of one machine that part by more than this: it slept, or one of them was set. */
+const PARTED_MS = 1_000;
+/** After a pause this long the clock is measured anew. */
+const PAUSE_MS = 30_000;
+
+/** Why something was not done: `code` is one of the server's, or `CLOSED`, `TIMEOUT`, `INVALID`, `TRY_AGAIN`. */
+export class RoomError extends Error {
+  name = 'RoomError';
+
+  /**
+   * @param {string} code
+   * @param {string} message a sentence for people
+   * @param {number|null} [retryInMs] when the same may work
+   */
+  constructor(code, message, retryInMs = null) {
+    super(message);
+    this.code = code;
+    this.retryInMs = retryInMs;
+  }
+}
+
+/**
+ * @typedef {object} Message
+ * @property {number} seq counts from 1, without holes
+ * @property {string} user
+ * @property {string} user_id
+ * @property {string} message
+ * @property {string} created_at
+ * @property {string} [client_id]
+ * @property {boolean} [erased]
+ */
+
+/**
+ * @typedef {object} Member
+ * @property {string} id
+ * @property {string} name
+ * @property {'HOST'|'COHOST'|'VIEWER'} role
+ */
+
+/**
+ * A place in a room. It outlives connections: when one ends it comes back as the server asked, and resumes without a
+ * gap or a repetition. Made by {@link StreamIt#room}.
+ *
+ * It tells what happens as events; `detail` is the server's frame unless said otherwise:
+ *
+ * | event | when |
+ * |---|---|
+ * | `status` | {@link Room#status} changed; `{status, closeCode, retryAt}` |
+ * | `participants` | there is a new list of who is here |
+ * | `joined`, `left` | somebody came or went |
+ * | `history` | messages came at once: added when `resumed`, else they replace all there were |
+ * | `message` | somebody said something |
+ * | `erased` | a message was taken back |
+ * | `playback` | the film stands, runs or jumps |
+ * | `readiness` | who can't go on |
+ * | `host` | somebody else is host |
+ * | `hostaway`, `hostback` | the host went, or is back |
+ * | `request` | somebody asks the host to be let in |
+ * | `updated` | settings, or how many are online |
+ * | `source` | something else is watched |
+ * | `refused` | the server did not do what was asked |
+ * | `closed` | it is over; `{code, meaning, action}` |
+ */
+export class Room extends EventTarget {
+  /** The code of the room. @readonly */
+  code;
+  /** The room's time. @type {RoomClock} @readonly */
+  clock;
+  /** @type {'idle'|'connecting'|'open'|'waiting'|'closed'} */
+  status = 'idle';
+  /** Why the last connection ended; null before any did. @type {number|null} */
+  closeCode = null;
+  /** When the next try is due while `waiting`, on the monotonic clock (`performance.now()`). @type {number|null} */
+  retryAt = null;
+
+  /** Oneself in this room; null before the first join. @type {Member|null} */
+  you = null;
+  /** The host's name. @type {string|null} */
+  host = null;
+  /** @type {string|null} */
+  hostId = null;
+  isHostOnline = false;
+  /** Who is here, in the order they came; at most 500 are told. @type {Member[]} */
+  members = [];
+  /** How many are here. */
+  online = 0;
+  /** What was said, in order: the latest thousand. @type {Message[]} */
+  messages = [];
+  /** The life of the room that `messages` and `playback` belong to. @type {number|null} */
+  epoch = null;
+  /** Where the film stands. @type {(PlaybackState & {epoch: number|null})|null} */
+  playback = null;
+  /** Who can't go on, as the server told last. @type {object|null} */
+  readiness = null;
+  /** When films are corrected. @type {Thresholds} */
+  drift = THRESHOLDS;
+  /** The settings that were told. @type {Record<string, unknown>} */
+  settings = {};
+  /** What is watched, once it changed. @type {object|null} */
+  source = null;
+  /** The server that one is connected to. @type {string|null} */
+  node = null;
+
+  #token;
+  #wsBase;
+  #WebSocket;
+  #now;
+  #wall;
+  #random;
+  #timers;
+  #page;
+
+  #socket = null;
+  /** Grows with each try: what comes of an earlier one is not listened to. */
+  #turn = 0;
+  #failures = 0;
+  #openedAt = NaN;
+  #refused = null;
+  #notBefore = -Infinity;
+  #retry;
+  #deadline;
+  #last = 0;
+  #welcome = new Set();
+
+  /** Own messages that did not come back yet, by their `client_id`, in order. */
+  #pending = new Map();
+  #resend;
+  #tag;
+  #said = 0;
+  #report = null;
+
+  #pinging;
+  #fastPings = 0;
+  #askedAt = NaN;
+  #isDoubted = false;
+  #tickedAt = NaN;
+  #wallTickedAt = NaN;
+
+  /**
+   * @param {string} code
+   * @param {object} options
+   * @param {(refused?: string) => Promise<string>} options.token gives an access token, another one than `refused`
+   * @param {string} options.wsBase where the WebSockets are, as `wss://example.org`
+   * @param {typeof globalThis.WebSocket} [options.WebSocket]
+   * @param {() => number} [options.now] a monotonic clock, in milliseconds
+   * @param {() => number} [options.wall] the machine's clock; only to notice that it slept
+   * @param {() => number} [options.random] from 0 to 1
+   * @param {EventTarget|null} [options.page] tells `online`, `offline`, `pageshow` and `visibilitychange`
+   */
+  constructor(code, {
+    token, wsBase, WebSocket = globalThis.WebSocket, now = () => performance.now(), wall = () => Date.now(),
+    random = Math.random, page = globalThis.window ?? null, ...timers
+  }) {
+    super();
+    this.code = String(code);
+    this.#token = token;
+    this.#wsBase = String(wsBase).replace(/\/+$/, '');
+    this.#WebSocket = WebSocket;
+    this.#now = now;
+    this.#wall = wall;
+    this.#random = random;
+    this.#page = page;
+    this.#timers = timersOf(timers);
+    this.clock = new RoomClock({ now });
+    this.#tag = Math.floor(random() * 36 ** 8).toString(36) + Math.floor(random() * 36 ** 8).toString(36);
+  }
+
+  /** Whether one may play, pause and seek. */
+  get mayControl() {
+    return this.you !== null && (this.you.id === this.hostId || this.you.role === 'COHOST');
+  }
+
+  /** Connects, and stays connected until {@link Room#close} or until the server says that it is over. */
+  connect() {
+    if (this.status !== 'idle' && this.status !== 'closed') return;
+    this.#failures = 0;
+    this.#refused = null;
+    this.#notBefore = -Infinity;
+    for (const name of PAGE_EVENTS) this.#page?.addEventListener(name, this.#onpage);
+    this.#page?.document?.addEventListener('visibilitychange', this.#onpage);
+    this.#open();
+  }
+
+  /** Leaves. Everybody sees it at once; whoever comes back later connects again. */
+  close() {
+    if (this.status === 'closed' || this.status === 'idle') return;
+    const socket = this.#drop();
+    try {
+      socket?.close(1000);
+    } catch {
+      // It is closed already.
+    }
+    this.#end(1000);
+  }
+
+  /**
+   * Says something. Sent again after a reconnect until the server has it, which keeps it once.
+   *
+   * @param {string} text 1 to 500 characters
+   * @returns {Promise<Message>} the message as it was stored; rejected with a {@link RoomError}
+   */
+  say(text) {
+    const message = String(text).trim();
+    const length = [...message].length;
+    if (length === 0) return Promise.reject(new RoomError('INVALID', 'Message is empty'));
+    if (length > MESSAGE_LENGTH) {
+      return Promise.reject(new RoomError('INVALID', `A message has at most ${MESSAGE_LENGTH} characters`));
+    }
+    if (this.status === 'closed') return Promise.reject(new RoomError('CLOSED', 'The room is closed'));
+    if (this.#pending.size >= PENDING_MOST) {
+      return Promise.reject(new RoomError('TRY_AGAIN', 'Too many messages are on their way'));
+    }
+    const clientId = `${this.#tag}-${(this.#said += 1)}`;
+    return new Promise((resolve, reject) => {
+      const giveUp = () => this.#settle(clientId, new RoomError('TIMEOUT', 'The message could not be sent'));
+      const timer = this.#timers.setTimeout(giveUp, PENDING_MS);
+      const draft = { message, resolve, reject, timer, isSent: false };
+      this.#pending.set(clientId, draft);
+      // Behind those that wait for their turn, so that one's own order is kept.
+      const waits = [...this.#pending.values()].some((other) => other !== draft && !other.isSent);
+      if (!waits) this.#post(clientId, draft);
+    });
+  }
+
+  /** Runs the film, from `time` (seconds) or from where it stands. @param {number} [time] */
+  play(time) {
+    return this.send('PLAY', time === undefined ? {} : { time });
+  }
+
+  /** Stops the film, at `time` (seconds) or where it stands. @param {number} [time] */
+  pause(time) {
+    return this.send('PAUSE', time === undefined ? {} : { time });
+  }
+
+  /** Goes to `time` (seconds), running or not as it was. @param {number} time */
+  seek(time) {
+    return this.send('SEEK', { time });
+  }
+
+  /** Tells the room that this player can go on. Told again after a reconnect. @param {number} [position] seconds */
+  ready(position) {
+    return this.#tellReadiness('READY', position);
+  }
+
+  /** Tells the room that this player waits for data. Told again after a reconnect. @param {number} [position] seconds */
+  buffering(position) {
+    return this.#tellReadiness('BUFFERING', position);
+  }
+
+  /**
+   * Sends a frame, if connected; it is not kept for later.
+   *
+   * @param {string} type
+   * @param {object} [fields]
+   * @returns {boolean} whether it went out
+   */
+  send(type, fields = {}) {
+    if (this.status !== 'open') return false;
+    return this.#put({ type, ...fields });
+  }
+
+  // --- connections
+
+  async #open() {
+    const turn = (this.#turn += 1);
+    this.retryAt = null;
+    this.#setStatus('connecting');
+    let token;
+    try {
+      token = await this.#token(this.#refused ?? undefined);
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      // Refused is refused. Anything else, a network that is away, may pass.
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) this.#end(4001);
+      else this.#wait(this.#backoff());
+      return;
+    }
+    if (turn !== this.#turn) return;
+    if (this.#refused !== null && token === this.#refused) {
+      this.#end(4001);
+      return;
+    }
+    let socket;
+    try {
+      socket = new this.#WebSocket(this.#address(token));
+    } catch {
+      // What it says may hold the address, and that the token.
+      this.#wait(this.#backoff());
+      return;
+    }
+    this.#socket = socket;
+    this.#welcome.clear();
+    const lose = (code, reason) => turn === this.#turn && this.#lost(code, reason, token);
+    socket.onmessage = ({ data }) => turn === this.#turn && this.#hear(data);
+    socket.onclose = ({ code, reason }) => lose(code, reason);
+    socket.onerror = () => {};
+    this.#deadline = this.#timers.setTimeout(() => {
+      hangUp(socket);
+      lose(1006, '');
+    }, JOIN_MS);
+  }
+
+  #address(token) {
+    const query = new URLSearchParams({ token });
+    if (this.epoch !== null) {
+      query.set('since', String(this.#last));
+      query.set('epoch', String(this.epoch));
+    }
+    return `${this.#wsBase}/ws/room/${encodeURIComponent(this.code)}/?${query}`;
+  }
+
+  /** Forgets the connection and all that belongs to it. */
+  #drop() {
+    const socket = this.#socket;
+    this.#turn += 1;
+    this.#socket = null;
+    for (const timer of [this.#retry, this.#deadline, this.#pinging, this.#resend]) this.#timers.clearTimeout(timer);
+    for (const draft of this.#pending.values()) draft.isSent = false;
+    return socket;
+  }
+
+  #lost(code, reason, token) {
+    this.#drop();
+    this.closeCode = code;
+    if (this.#now() - this.#openedAt >= STEADY_MS) this.#failures = 0;
+    this.#openedAt = NaN;
+    const action = closeAction(code);
+    if (action === 'login' && this.#refused === null) {
+      // Once: a token may have ended while nobody looked.
+      this.#refused = token;
+      this.#open();
+    } else if (action === 'reconnect') {
+      const hint = hintOf(reason);
+      // The first time as told: the server spread it. Should that fail, never faster than by ourselves.
+      const pause = hint !== null && this.#failures === 0 ? (this.#failures = 1, hint) : Math.max(hint ?? 0, this.#backoff());
+      this.#notBefore = this.#now() + (hint ?? 0);
+      this.#wait(pause);
+    } else {
+      this.#end(code);
+    }
+  }
+
+  /** The pause after one more failure: doubled each time, shortened by chance, so that not all come at once. */
+  #backoff() {
+    const full = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.#failures, 16));
+    this.#failures += 1;
+    return full * (1 - this.#random() / 2);
+  }
+
+  #wait(pause) {
+    this.retryAt = this.#now() + pause;
+    this.#timers.clearTimeout(this.#retry);
+    this.#retry = this.#timers.setTimeout(() => this.#open(), pause);
+    this.#setStatus('waiting');
+  }
+
+  #end(code) {
+    this.#drop();
+    this.closeCode = code;
+    this.retryAt = null;
+    for (const name of PAGE_EVENTS) this.#page?.removeEventListener(name, this.#onpage);
+    this.#page?.document?.removeEventListener('visibilitychange', this.#onpage);
+    for (const clientId of [...this.#pending.keys()]) {
+      this.#settle(clientId, new RoomError('CLOSED', 'The room is closed'));
+    }
+    this.#setStatus('closed');
+    this.#emit('closed', { code, meaning: CLOSE[code]?.meaning ?? 'The room is closed', action: closeAction(code) });
+  }
+
+  #setStatus(status) {
+    this.status = status;
+    this.#emit('status', { status, closeCode: this.closeCode, retryAt: this.retryAt });
+  }
+
+  /** The network or the page is back: look at once whether the connection lives, or try again. */
+  #onpage = () => {
+    if (this.#page?.document?.hidden) return;
+    if (this.status === 'waiting') {
+      const pause = Math.max(0, this.#notBefore - this.#now());
+      if (this.#now() + pause < this.retryAt) this.#wait(pause);
+    } else if (this.status === 'open') {
+      this.#tick();
+    }
+  };
+
+  // --- the clock, and whether the server is still there
+
+  #measure() {
+    this.clock.renew();
+    this.#fastPings = SAMPLES_WANTED;
+  }
+
+  #tick() {
+    const [now, wall] = [this.#now(), this.#wall()];
+    const passed = now - this.#tickedAt;
+    if (passed > PAUSE_MS || Math.abs(wall - this.#wallTickedAt - passed) > PARTED_MS) this.#measure();
+    [this.#tickedAt, this.#wallTickedAt] = [now, wall];
+    if (this.#isSilent(now)) return;
+    const hungry = this.clock.isHungry;
+    this.#put({ type: 'PING', t0: now });
+    if (Number.isNaN(this.#askedAt)) this.#askedAt = now;
+    let pause = hungry ? PING_HUNGRY_MS : PING_MS;
+    if (this.#fastPings > 0) {
+      this.#fastPings -= 1;
+      pause = PING_FAST_MS;
+    }
+    this.#timers.clearTimeout(this.#pinging);
+    this.#pinging = this.#timers.setTimeout(() => this.#tick(), pause);
+  }
+
+  /** Whether the server is gone. A page that was frozen hears late what came in time, so it asks twice. */
+  #isSilent(now) {
+    const silence = now - this.#askedAt;
+    if (!this.#isDoubted && silence > SILENCE_MS) {
+      this.#isDoubted = true;
+      this.#askedAt = now;
+    } else if (this.#isDoubted && silence > LAST_WORD_MS) {
+      hangUp(this.#socket);
+      this.#lost(1006, '', null);
+      return true;
+    }
+    return false;
+  }
+
+  #onpong({ t0, t1, t2 }, arrived) {
+    const wasHungry = this.clock.isHungry;
+    this.clock.add(t0, t1, t2, arrived);
+    // It contradicts what was known: the room's clock has jumped, or ours stood still.
+    if (!wasHungry && this.clock.isHungry && this.#fastPings === 0) {
+      this.#fastPings = SAMPLES_WANTED;
+      this.#tick();
+    }
+  }
+
+  // --- frames
+
+  #put(frame) {
+    try {
+      this.#socket?.send(JSON.stringify(frame));
+      return this.#socket !== null;
+    } catch {
+      // It is closing; its end will be told.
+      return false;
+    }
+  }
+
+  #hear(data) {
+    const arrived = this.#now();
+    this.#askedAt = NaN;
+    this.#isDoubted = false;
+    let frame;
+    try {
+      frame = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (typeof frame !== 'object' || frame === null) return;
+    switch (frame.type) {
+      case 'PONG': return this.#onpong(frame, arrived);
+      case 'ROOM_PARTICIPANTS': return this.#onparticipants(frame);
+      case 'CHAT_HISTORY': return this.#onhistory(frame);
+      case 'PLAYBACK_STATE': return this.#onplayback(frame);
+      case 'CHAT_MESSAGE': return this.#onmessage(frame);
+      case 'MESSAGE_ERASED': return this.#onerased(frame);
+      case 'USER_JOINED': return this.#onjoined(frame);
+      case 'USER_LEFT': return this.#onleft(frame);
+      case 'HOST_CHANGED': return this.#onhost(frame);
+      case 'HOST_DISCONNECTED': return this.#onhostpresence(false, 'hostaway', frame);
+      case 'HOST_RECONNECTED': return this.#onhostpresence(true, 'hostback', frame);
+      case 'ROOM_UPDATED': return this.#onupdated(frame);
+      case 'READINESS':
+        this.readiness = frame;
+        return this.#emit('readiness', frame);
+      case 'SOURCE_CHANGED':
+        this.source = frame;
+        return this.#emit('source', frame);
+      case 'JOIN_REQUEST': return this.#emit('request', frame);
+      case 'ERROR': return this.#onerror(frame);
+      default: // What a later server tells; to be ignored.
+    }
+  }
+
+  /** The three frames of a join have come: whatever was wrong before is over. */
+  #welcomed(type) {
+    if (this.status !== 'connecting') return;
+    this.#welcome.add(type);
+    if (this.#welcome.size < 3) return;
+    this.#timers.clearTimeout(this.#deadline);
+    const now = this.#now();
+    this.#openedAt = now;
+    this.#refused = null;
+    this.#askedAt = NaN;
+    this.#isDoubted = false;
+    [this.#tickedAt, this.#wallTickedAt] = [now, this.#wall()];
+    this.#setStatus('open');
+    if (this.status !== 'open') return; // a listener has left
+    if (this.#report) this.#tellReadiness(...this.#report);
+    this.#drain(RESENT_AT_ONCE);
+    this.#measure();
+    this.#tick();
+  }
+
+  #onparticipants(frame) {
+    this.members = (Array.isArray(frame.members) ? frame.members : []).slice(0, PEOPLE_MOST);
+    this.online = frame.online ?? this.members.length;
+    this.host = frame.host ?? null;
+    this.hostId = frame.host_id ?? null;
+    this.isHostOnline = frame.is_host_online === true;
+    const role = this.members.find(({ id }) => id === (frame.you?.id ?? this.you?.id))?.role;
+    if (frame.you ?? this.you) this.you = { ...(frame.you ?? this.you), ...(role && { role }) };
+    if (frame.node !== undefined) this.node = frame.node;
+    if (frame.you) this.readiness = null; // a joiner is told what there is to tell
+    this.#learnSettings(frame, ['is_chat_enabled', 'readiness', 'drift']);
+    this.#emit('participants', frame);
+    this.#welcomed(frame.type);
+  }
+
+  #onhistory(frame) {
+    const isNew = this.epoch !== null && frame.epoch !== this.epoch;
+    if (isNew) this.playback = null; // versions are compared within an epoch
+    this.epoch = frame.epoch ?? null;
+    const told = Array.isArray(frame.messages) ? frame.messages : [];
+    if (!frame.resumed || isNew) {
+      this.messages = [];
+      this.#last = 0;
+    }
+    for (const message of told) this.#keep(message);
+    // A room in which nothing was said yet is resumed at its head all the same.
+    this.#last = Math.max(this.#last, frame.head ?? 0);
+    this.#emit('history', frame);
+    for (const message of told) this.#settleOwn(message);
+    this.#welcomed(frame.type);
+  }
+
+  #onmessage({ type, ...message }) {
+    // Who sends the same twice is answered with what is stored, which may have been shown long ago.
+    if (this.#keep(message)) this.#emit('message', message);
+    this.#settleOwn(message);
+  }
+
+  #keep(message) {
+    if (!(message.seq > this.#last)) return false;
+    this.#last = message.seq;
+    this.messages.push(message);
+    if (this.messages.length > MESSAGES_KEPT) this.messages.splice(0, this.messages.length - MESSAGES_KEPT);
+    return true;
+  }
+
+  #onerased(frame) {
+    const at = this.messages.findIndex(({ seq }) => seq === frame.seq);
+    if (at >= 0) this.messages[at] = { ...this.messages[at], message: '', erased: true };
+    this.#emit('erased', frame);
+  }
+
+  #onplayback({ type, ...state }) {
+    if (!(this.playback && state.version < this.playback.version)) {
+      this.playback = { ...state, epoch: this.epoch };
+      this.#emit('playback', this.playback);
+    }
+    this.#welcomed(type);
+  }
+
+  #onjoined(frame) {
+    const { user_id: id, user: name } = frame;
+    if (!this.members.some((member) => member.id === id)) {
+      const role = id === this.hostId ? 'HOST' : 'VIEWER';
+      if (this.members.length < PEOPLE_MOST) this.members = [...this.members, { id, name, role }];
+      this.online += 1;
+    }
+    if (id === this.hostId) this.isHostOnline = true;
+    this.#emit('joined', frame);
+  }
+
+  #onleft(frame) {
+    this.members = this.members.filter(({ id }) => id !== frame.user_id);
+    this.online = Math.max(this.members.length, this.online - 1);
+    if (frame.user_id === this.hostId) this.isHostOnline = false;
+    this.#emit('left', frame);
+  }
+
+  #onhost(frame) {
+    const former = this.hostId;
+    this.host = frame.host ?? null;
+    this.hostId = frame.host_id ?? null;
+    const roleOf = ({ id, role }) => (id === this.hostId ? 'HOST' : id === former ? 'VIEWER' : role);
+    this.members = this.members.map((member) => ({ ...member, role: roleOf(member) }));
+    if (this.you) this.you = { ...this.you, role: roleOf(this.you) };
+    this.isHostOnline = this.members.some(({ id }) => id === this.hostId);
+    this.#emit('host', frame);
+  }
+
+  #onhostpresence(isOnline, event, frame) {
+    this.isHostOnline = isOnline;
+    this.#emit(event, frame);
+  }
+
+  #onupdated(frame) {
+    const { type, online, ...settings } = frame;
+    if (typeof online === 'number') this.online = online;
+    this.#learnSettings(settings, Object.keys(settings));
+    this.#emit('updated', frame);
+  }
+
+  #learnSettings(from, names) {
+    const before = this.settings.readiness;
+    for (const name of names) {
+      if (from[name] !== undefined) this.settings = { ...this.settings, [name]: from[name] };
+    }
+    if (from.drift) this.drift = { ...THRESHOLDS, ...from.drift };
+    if (from.readiness === 'off') this.readiness = null;
+    if (before === 'off' && from.readiness !== before && this.#report) this.#tellReadiness(...this.#report);
+  }
+
+  #onerror(frame) {
+    const { code, message, client_id: clientId, retry_in_ms: retryInMs } = frame;
+    if (clientId !== undefined) this.#settle(clientId, new RoomError(code, message, retryInMs ?? null));
+    this.#emit('refused', frame);
+  }
+
+  // --- what is said
+
+  #post(clientId, draft) {
+    if (this.status !== 'open') return;
+    draft.isSent = this.#put({ type: 'CHAT_MESSAGE', message: draft.message, client_id: clientId });
+  }
+
+  /** Sends what waits, `count` of it now. */
+  #drain(count) {
+    this.#timers.clearTimeout(this.#resend);
+    let left = count;
+    for (const [clientId, draft] of this.#pending) {
+      if (draft.isSent) continue;
+      if (left === 0) {
+        this.#resend = this.#timers.setTimeout(() => this.#drain(1), RESENT_EVERY_MS);
+        return;
+      }
+      left -= 1;
+      this.#post(clientId, draft);
+    }
+  }
+
+  #settleOwn(message) {
+    if (message.client_id !== undefined && message.user_id === this.you?.id) this.#settle(message.client_id, null, message);
+  }
+
+  #settle(clientId, error, message) {
+    const draft = this.#pending.get(clientId);
+    if (!draft) return;
+    this.#pending.delete(clientId);
+    this.#timers.clearTimeout(draft.timer);
+    if (error) draft.reject(error);
+    else draft.resolve(message);
+  }
+
+  #tellReadiness(type, position) {
+    this.#report = [type, position];
+    // A server that does not speak of readiness does not know these frames.
+    if ((this.settings.readiness ?? 'off') === 'off') return false;
+    return this.send(type, Number.isFinite(position) ? { position: Math.max(0, position) } : {});
+  }
+
+  #emit(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+const PAGE_EVENTS = ['online', 'offline', 'pageshow', 'focus'];
+
+/** Ends a connection that nobody answers on; 1000 would tell the room that one has left. */
+function hangUp(socket) {
+  try {
+    socket?.close(3000);
+  } catch {
+    // It is closed already.
+  }
+}
+
+/** When the server wants to see us again, in milliseconds, if its reason tells. */
+function hintOf(reason) {
+  try {
+    const hint = JSON.parse(reason)?.retry_in_ms;
+    return Number.isFinite(hint) && hint >= 0 ? Math.min(hint, HINT_MOST_MS) : null;
+  } catch {
+    return null;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------- HTTP
+
+/** No call takes longer. */
+const CALL_MS = 20_000;
+/** A token that ends within this is exchanged before it is used: a connection takes a moment. */
+const EXPIRY_MARGIN_MS = 60_000;
+const SESSION_KEY = 'streamit.session';
+
+/** What a call was refused with. Two codes are not the server's: `UNREACHABLE` and `BAD_ANSWER`, with status 0. */
+export class ApiError extends Error {
+  name = 'ApiError';
+
+  /**
+   * @param {number} status
+   * @param {object} [answer] what the server said
+   * @param {number|null} [retryAfter] seconds after which the same may work
+   */
+  constructor(status, { error = 'Something went wrong', code = 'BAD_ANSWER', fields = {} } = {}, retryAfter = null) {
+    super(error);
+    this.status = status;
+    this.code = code;
+    /** Why each field of the input was refused. @type {Record<string, string>} */
+    this.fields = fields;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/**
+ * @typedef {object} Session
+ * @property {string} id
+ * @property {string} display_name
+ * @property {boolean} is_guest
+ * @property {string} access_token
+ * @property {number} expires_in seconds
+ * @property {string} refresh_token
+ * @property {number} obtained_at when, on the machine's clock
+ */
+
+/**
+ * The HTTP side of a server, and who one is there.
+ *
+ * Without a `storage` the session ends with the page. With one (`sessionStorage`, or `localStorage` for all tabs) it is
+ * found again; tabs that share a session share each new token, too.
+ */
+export class StreamIt {
+  /** Who one is; null before logging in. @type {Session|null} */
+  session = null;
+  /** Called with the session whenever it changes. @type {((session: Session|null) => void)|undefined} */
+  onsession;
+
+  #base;
+  #wsBase;
+  #fetch;
+  #storage;
+  #parts;
+  #now;
+  #wall;
+  #timers;
+  #goodUntil = -Infinity;
+  #refreshing = null;
+  #tabs = null;
+
+  /**
+   * @param {object} [options]
+   * @param {string} [options.base] where the api is, as `https://example.org`; the page's own origin unless given
+   * @param {string} [options.wsBase] where the WebSockets are, if elsewhere
+   * @param {typeof globalThis.fetch} [options.fetch]
+   * @param {Pick<Storage, 'getItem'|'setItem'|'removeItem'>|null} [options.storage] where the session is kept
+   * @param {(session: Session|null) => void} [options.onsession]
+   * @param {{new(name: string): {postMessage(message: unknown): void, onmessage: Function|null}}|null} [options.BroadcastChannel]
+   * @param {() => number} [options.now] a monotonic clock, in milliseconds
+   * @param {() => number} [options.wall] the machine's clock
+   */
+  constructor({
+    base = '', wsBase, fetch = (...request) => globalThis.fetch(...request), storage = null, onsession,
+    BroadcastChannel = globalThis.BroadcastChannel, ...parts
+  } = {}) {
+    this.#base = base.replace(/\/+$/, '');
+    this.#wsBase = wsBase;
+    this.#fetch = fetch;
+    this.#storage = storage;
+    this.#parts = parts;
+    this.#now = parts.now ?? (() => performance.now());
+    this.#wall = parts.wall ?? (() => Date.now());
+    this.#timers = timersOf(parts);
+    this.onsession = onsession;
+    if (!storage) return;
+    const kept = this.#stored();
+    if (kept) this.#take(kept);
+    if (!BroadcastChannel) return;
+    // A refresh token is good once. A tab that has a copy (a duplicated tab has) must not use the old one later.
+    this.#tabs = new BroadcastChannel(SESSION_KEY);
+    this.#tabs.onmessage = ({ data }) => this.#ontab(data);
+    this.#tabs.unref?.(); // Node would wait for it
+  }
+
+  /** Comes in without an account. @param {string} name @returns {Promise<Session>} */
+  guest(name) {
+    return this.#enter('guest', { display_name: name });
+  }
+
+  /** @param {string} email @param {string} password @returns {Promise<Session>} */
+  login(email, password) {
+    return this.#enter('login', { email, password });
+  }
+
+  /** Makes an account, and logs in. @param {string} email @param {string} password @param {string} name @returns {Promise<Session>} */
+  register(email, password, name) {
+    return this.#enter('register', { email, password, display_name: name });
+  }
+
+  /** Ends the session, here and on the server, and the connections that belong to it. */
+  async logout() {
+    const token = this.session?.access_token;
+    this.#set(null);
+    await this.#request('POST', '/api/auth/logout/', undefined, token);
+  }
+
+  /** Who the server says one is. */
+  me() {
+    return this.call('GET', '/api/auth/me/');
+  }
+
+  /**
+   * An access token that is good for a while, and another one than `refused`.
+   *
+   * @param {string} [refused] a token that the server did not take
+   * @returns {Promise<string>}
+   */
+  async token(refused) {
+    if (!this.session) throw new ApiError(401, { error: 'Authentication required', code: 'UNAUTHENTICATED' });
+    const isRefused = this.session.access_token === refused;
+    if (!isRefused && this.#now() < this.#goodUntil) return this.session.access_token;
+    try {
+      await this.#refresh();
+    } catch (error) {
+      // The old one may be good for a moment longer; the server will say.
+      if (isRefused || !this.session || error.status === 401 || error.status === 403) throw error;
+    }
+    return this.session.access_token;
+  }
+
+  /**
+   * Makes any call of the api as whoever one is.
+   *
+   * @param {string} method
+   * @param {string} path as `/api/rooms/create/`
+   * @param {object} [body]
+   * @returns {Promise<any>} what the server answers; rejected with an {@link ApiError}
+   */
+  async call(method, path, body) {
+    const token = this.session ? await this.token() : undefined;
+    try {
+      return await this.#request(method, path, body, token);
+    } catch (error) {
+      if (!token || error.status !== 401) throw error;
+      if (error.code === 'SESSION_REVOKED') {
+        this.#forget(token);
+        throw error;
+      }
+      return this.#request(method, path, body, await this.token(token));
+    }
+  }
+
+  /**
+   * @param {{isPrivate?: boolean, entryMode?: 'PASSWORD'|'APPROVAL'}} [options]
+   * @returns {Promise<{room_id: string, code: string, room_password?: string}>}
+   */
+  createRoom({ isPrivate = false, entryMode } = {}) {
+    return this.call('POST', '/api/rooms/create/', { is_private: isPrivate, ...(entryMode && { entry_mode: entryMode }) });
+  }
+
+  /**
+   * Comes into a room, or asks to be let in: then `status` is `PENDING`.
+   *
+   * @param {string} code
+   * @param {string} [password]
+   * @returns {Promise<{room_id: string, code: string, status: 'APPROVED'|'PENDING', is_host: boolean}>}
+   */
+  joinRoom(code, password) {
+    return this.call('POST', '/api/rooms/join/', { code, ...(password && { password }) });
+  }
+
+  /** What there is to know of a room: settings, source, host. @param {string} code */
+  detail(code) {
+    return this.call('GET', `/api/rooms/${encodeURIComponent(code)}/`);
+  }
+
+  /** Who is in a room; the host sees who asks to come in, too. @param {string} code */
+  participants(code) {
+    return this.call('GET', `/api/rooms/${encodeURIComponent(code)}/participants/`);
+  }
+
+  /**
+   * Does something with a room: `on(code, 'settings', {readiness: 'strict'})`, `on(code, 'source', {url})`,
+   * `on(code, 'approve', {user_id})`, `on(code, 'leave')`.
+   *
+   * @param {string} code
+   * @param {string} action the last part of the path
+   * @param {object} [fields]
+   */
+  on(code, action, fields = {}) {
+    return this.call('POST', `/api/rooms/${action}/`, { code, ...fields });
+  }
+
+  /**
+   * A place in a room that one has joined; connect it.
+   *
+   * @param {string} code
+   * @param {object} [options] as for {@link Room}
+   * @returns {Room}
+   */
+  room(code, options = {}) {
+    const wsBase = this.#wsBase ?? (this.#base || globalThis.location.origin).replace(/^http/, 'ws');
+    return new Room(code, { ...this.#parts, wsBase, token: (refused) => this.token(refused), ...options });
+  }
+
+  async #enter(how, body) {
+    const answer = await this.#request('POST', `/api/auth/${how}/`, body);
+    this.#set({ ...answer, obtained_at: this.#wall() });
+    return this.session;
+  }
+
+  /** One at a time, whoever asks. */
+  #refresh() {
+    this.#refreshing ??= this.#exchange().finally(() => { this.#refreshing = null; });
+    return this.#refreshing;
+  }
+
+  async #exchange() {
+    // Another tab may have done it.
+    const [mine, kept] = [this.session, this.#stored()];
+    if (kept && kept.id === mine.id && kept.refresh_token !== mine.refresh_token) {
+      this.#take(kept);
+      if (this.#now() < this.#goodUntil) return;
+    }
+    const used = this.session;
+    try {
+      const answer = await this.#request('POST', '/api/auth/refresh/', { refresh_token: used.refresh_token });
+      // Who has logged out or in meanwhile is somebody else.
+      if (this.session === used) this.#set({ ...used, ...answer, obtained_at: this.#wall() });
+    } catch (error) {
+      if (error.status === 401 || error.status === 403) this.#forget(used.access_token);
+      throw error;
+    }
+  }
+
+  #forget(token) {
+    if (this.session?.access_token === token) this.#set(null);
+  }
+
+  #set(session) {
+    const before = this.session;
+    this.#take(session);
+    try {
+      if (session) this.#storage?.setItem(SESSION_KEY, JSON.stringify(session));
+      else this.#storage?.removeItem(SESSION_KEY);
+    } catch {
+      // A full or forbidden storage: then the session ends with the page.
+    }
+    if (session && before?.id === session.id) this.#tabs?.postMessage({ former: before.refresh_token, session });
+  }
+
+  #take(session) {
+    this.session = session;
+    // The machine's clock may have been set since; then the server refuses the token, and it is exchanged.
+    const age = session ? Math.max(0, this.#wall() - session.obtained_at) : 0;
+    this.#goodUntil = session ? this.#now() + session.expires_in * 1000 - age - EXPIRY_MARGIN_MS : -Infinity;
+    this.onsession?.(session);
+  }
+
+  #stored() {
+    try {
+      const kept = JSON.parse(this.#storage?.getItem(SESSION_KEY) ?? 'null');
+      return kept?.access_token && kept.refresh_token ? kept : null;
+    } catch {
+      return null;
+    }
+  }
+
+  #ontab(data) {
+    if (!this.session || data?.former !== this.session.refresh_token || data.session?.id !== this.session.id) return;
+    this.#take(data.session);
+    try {
+      this.#storage.setItem(SESSION_KEY, JSON.stringify(data.session));
+    } catch {
+      // As above.
+    }
+  }
+
+  async #request(method, path, body, token) {
+    const abort = new AbortController();
+    const deadline = this.#timers.setTimeout(() => abort.abort(), CALL_MS);
+    try {
+      const answer = await this.#fetch(this.#base + path, {
+        method,
+        signal: abort.signal,
+        headers: {
+          accept: 'application/json',
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(token && { authorization: `Bearer ${token}` }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      });
+      const told = await answer.json().catch(() => undefined);
+      if (answer.ok && told !== undefined) return told;
+      const after = Number(answer.headers.get('retry-after') ?? NaN);
+      throw new ApiError(answer.status, told ?? {}, Number.isFinite(after) ? after : null);
+    } catch (error) {
+      if (error instanceof ApiError) throw error;
+      throw new ApiError(0, { error: 'The server can\'t be reached', code: 'UNREACHABLE' });
+    } finally {
+      this.#timers.clearTimeout(deadline);
+    }
+  }
 }
