@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -67,6 +68,8 @@ pub struct Outbox {
     heard: AtomicU64,
     /// When a part of what is stuck was written last, on the same clock.
     wrote: AtomicU64,
+    /// The last round trip and the one before, in microseconds; 0 for none.
+    round_trips: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +83,8 @@ struct Inner {
     bytes: usize,
     /// The part of `bytes` that was taken.
     taken: usize,
+    /// Whether a ping is due.
+    ping: bool,
     close: Option<Close>,
 }
 
@@ -90,6 +95,8 @@ pub struct Work {
     pub frames: Vec<Bytes>,
     /// With the last of these frames all that the room waits for is out.
     pub joined: bool,
+    /// Ping, too. Whoever writes makes the frame, at the moment from which he measures.
+    pub ping: bool,
     /// Close after writing them.
     pub close: Option<Close>,
 }
@@ -155,6 +162,12 @@ impl Outbox {
         self.wake.notify_one();
     }
 
+    /// Asks for a ping. One that still waits is enough.
+    pub fn ping(&self) {
+        self.inner.lock().ping = true;
+        self.wake.notify_one();
+    }
+
     /// Ends the connection. The first close wins.
     pub fn close(&self, close: Close) {
         let mut inner = self.inner.lock();
@@ -183,6 +196,7 @@ impl Outbox {
             return work;
         }
         work.joined = std::mem::take(&mut inner.joining);
+        work.ping = std::mem::take(&mut inner.ping);
         work.frames.reserve_exact(inner.join.len() + inner.queue.len());
         work.frames.extend(std::mem::take(&mut inner.join));
         work.frames.extend(inner.queue.drain(..).map(|(frame, _)| frame));
@@ -206,6 +220,23 @@ impl Outbox {
     /// Notes that the client took a part of what waits for it at `now` (milliseconds of uptime).
     pub fn wrote(&self, now: u64) {
         self.wrote.store(now, Ordering::Relaxed);
+    }
+
+    /// Notes that the client answered a ping within `took`.
+    pub fn answered(&self, took: Duration) {
+        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
+        let last = self.round_trips.load(Ordering::Relaxed) & u64::from(u32::MAX);
+        self.round_trips.store(last << 32 | u64::from(took), Ordering::Relaxed);
+    }
+
+    /// How long a round trip to the client takes: the shorter one of the last two. A single long one is a client that was
+    /// busy, or a packet that was lost; only the next one tells a line that has become slow.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        let both = self.round_trips.load(Ordering::Relaxed);
+        let micros =
+            [both >> 32, both & u64::from(u32::MAX)].into_iter().filter(|micros| *micros > 0).min()?;
+        Some(Duration::from_micros(micros))
     }
 
     /// When the client last took a part of what was stuck (milliseconds of uptime).
@@ -264,6 +295,28 @@ mod tests {
         assert_eq!(work.close.unwrap().code, 4100);
         assert!(work.frames.is_empty());
         assert!(!outbox.push(frame(1), Kind::Other));
+    }
+
+    #[test]
+    fn one_long_round_trip_is_an_accident_and_two_are_the_line() {
+        let (outbox, ms) = (Outbox::default(), Duration::from_millis);
+        assert_eq!(outbox.round_trip(), None);
+        for (took, expected) in [(40, 40), (900, 40), (30, 30), (300, 30), (310, 300), (0, 0)] {
+            outbox.answered(ms(took));
+            assert_eq!(outbox.round_trip().unwrap().as_millis(), expected, "after {took}");
+        }
+    }
+
+    #[test]
+    fn a_ping_waits_once_and_takes_no_place() {
+        let outbox = Outbox::default();
+        for _ in 0..MAX_FRAMES {
+            outbox.push(frame(1), Kind::Other);
+            outbox.ping();
+        }
+        let work = outbox.take();
+        assert_eq!((work.ping, work.frames.len(), work.close), (true, MAX_FRAMES, None));
+        assert!(!outbox.take().ping);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One client's side of the conversation, as a value: messages in, what to do about them out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use streamit_domain::Timestamp;
 use streamit_domain::rate::{Gcra, Rate};
@@ -19,6 +21,9 @@ const FRAMES: Rate = Rate::per_second(30, 60);
 const PINGS: Rate = Rate::per_second(1_000, 4_000);
 /// When to come back after flooding, in milliseconds.
 const FLOOD_RETRY_MS: u64 = 5_000;
+/// An answer to a ping that took longer, in microseconds, says nothing of the line: the client was suspended, or its
+/// network away. Nobody is kept waiting for so long anyhow ([`streamit_domain::playback::MAX_LEAD`]).
+const LATE: u64 = 5_000_000;
 
 /// What to do about a message.
 #[derive(Debug, PartialEq)]
@@ -27,6 +32,8 @@ pub enum Action {
     Reply(Bytes),
     /// Hand this to the room.
     Room(client::Frame),
+    /// The client answered a ping within this time.
+    Answered(Duration),
     /// Close, and count the member as gone in this way.
     Close(Close, Gone),
     /// The client closes: answer with this, and count the member as gone in this way.
@@ -41,13 +48,33 @@ pub struct Session {
     frames: Gcra,
     pings: Gcra,
     limits: bool,
+    /// When the ping was written that has not been answered, in microseconds; it carries this number.
+    pinged: Option<i64>,
 }
 
 impl Session {
     /// A conversation that begins. `limits`: whether rates hold.
     #[must_use]
     pub fn new(limits: bool) -> Self {
-        Self { frames: Gcra::default(), pings: Gcra::default(), limits }
+        Self { frames: Gcra::default(), pings: Gcra::default(), limits, pinged: None }
+    }
+
+    /// A ping to be written at once. Only the answer to the last one counts.
+    pub fn ping(&mut self, micros: i64) -> Bytes {
+        self.pinged = Some(micros);
+        ws::ping(&micros.to_be_bytes())
+    }
+
+    /// What the pong with this payload tells. One that nobody asked for, or the same once more, tells nothing.
+    fn answered(&mut self, payload: &[u8], micros: i64) -> Action {
+        let Some(sent) = self.pinged.take_if(|sent| sent.to_be_bytes() == payload) else {
+            return Action::Nothing;
+        };
+        let took = micros.saturating_sub(sent);
+        match u64::try_from(took) {
+            Ok(took) if took <= LATE => Action::Answered(Duration::from_micros(took)),
+            _ => Action::Nothing,
+        }
     }
 
     /// Takes a message that was received at `received` and is answered at `now` (room time); `micros` is a clock that
@@ -65,8 +92,8 @@ impl Session {
                 let code = if code == 1005 { close::NORMAL } else { code };
                 return Action::Answer(Close::new(code, ""), how);
             }
-            Message::Pong => {
-                return if self.allows_ping(micros) { Action::Nothing } else { flood() };
+            Message::Pong(payload) => {
+                return if self.allows_ping(micros) { self.answered(&payload, micros) } else { flood() };
             }
             Message::Ping(payload) => {
                 return if self.allows_ping(micros) { Action::Reply(ws::pong(&payload)) } else { flood() };
@@ -142,6 +169,33 @@ mod tests {
             assert_eq!(ws::json_of(&frame), r#"{"type":"PONG","t0":1,"t1":1000,"t2":1001}"#);
         }
         assert!(matches!(say(&mut session, r#"{"type":"PAUSE"}"#, 1_000_000_300), Action::Room(_)));
+    }
+
+    #[test]
+    fn only_the_answer_to_the_last_ping_measures_and_only_once() {
+        let mut session = Session::new(true);
+        let pong = |session: &mut Session, payload: &[u8], micros| {
+            session.on_message(Message::Pong(payload.to_vec()), NOW, || NOW, micros)
+        };
+        let payload = |ping: &Bytes| ping[2..].to_vec();
+        assert_eq!(pong(&mut session, b"", 5), Action::Nothing, "unasked");
+        let old = payload(&session.ping(1_000_000));
+        let ping = payload(&session.ping(2_000_000));
+        for wrong in [&b""[..], b"x", &old, &ping[1..]] {
+            assert_eq!(pong(&mut session, wrong, 2_010_000), Action::Nothing, "{wrong:?}");
+        }
+        assert_eq!(pong(&mut session, &ping, 2_040_000), Action::Answered(Duration::from_millis(40)));
+        assert_eq!(pong(&mut session, &ping, 2_050_000), Action::Nothing, "once more");
+        let ping = payload(&session.ping(3_000_000));
+        assert_eq!(pong(&mut session, &ping, 63_000_000), Action::Nothing, "after a minute's sleep");
+    }
+
+    #[test]
+    fn pongs_are_a_flood_too() {
+        let mut session = Session::new(true);
+        let mut floods =
+            |n: i64| session.on_message(Message::Pong(vec![1]), NOW, || NOW, n) != Action::Nothing;
+        assert_eq!((0..5_000).position(|n| floods(1_000_000_000 + n)), Some(4_004));
     }
 
     #[test]

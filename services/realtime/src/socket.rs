@@ -203,6 +203,10 @@ impl Socket {
         loop {
             if writer.is_empty() {
                 let work = self.outbox.take();
+                if work.ping {
+                    // In front, and made as it is written: what is measured is the way, not what waits here.
+                    writer.frames.push_back(self.session.ping(micros(self.node.uptime())));
+                }
                 writer.frames.extend(work.frames);
                 // What was told before may still be on its way.
                 writer.tell_room |= work.joined;
@@ -314,7 +318,7 @@ impl Socket {
     fn feed(&mut self, decoder: &mut Decoder, bytes: &[u8], actions: &mut Vec<Action>) {
         let up = self.node.uptime();
         self.outbox.heard(u64::try_from(up.as_millis()).unwrap_or(u64::MAX));
-        let micros = i64::try_from(up.as_micros()).unwrap_or(i64::MAX);
+        let micros = micros(up);
         let received = self.node.room_time();
         let (session, node) = (&mut self.session, &self.node);
         let fed = decoder.feed(bytes, |message| {
@@ -344,11 +348,16 @@ impl Socket {
                 Action::Answer(close, how) => {
                     return Some(End { close: Some(close), how, is_answer: true });
                 }
+                Action::Answered(took) => self.outbox.answered(took),
                 Action::Nothing => {}
             }
         }
         None
     }
+}
+
+fn micros(up: Duration) -> i64 {
+    i64::try_from(up.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Waits until a room has ended without a word to somebody who was about to come in: it failed inside.

@@ -53,10 +53,10 @@ pub fn json_of(frame: &Bytes) -> &str {
     std::str::from_utf8(frame.get(header..).unwrap_or_default()).unwrap_or_default()
 }
 
-/// A ping without payload.
+/// A ping. Control frames carry at most 125 bytes (RFC 6455, 5.5).
 #[must_use]
-pub const fn ping() -> Bytes {
-    Bytes::from_static(&[FIN | PING, 0])
+pub fn ping(payload: &[u8]) -> Bytes {
+    encode(PING, &payload[..payload.len().min(125)])
 }
 
 /// The answer to a ping. Control frames carry at most 125 bytes (RFC 6455, 5.5).

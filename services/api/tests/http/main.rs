@@ -17,5 +17,4 @@ mod plumbing;
 mod proxy;
 mod rooms;
 mod stopping;
-mod succession;
 mod sweeper;

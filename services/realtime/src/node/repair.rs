@@ -101,8 +101,8 @@ impl Pace {
 
 /// Compares some rooms with the store. Returns whether it answered, and all of them have heard it.
 async fn compare_live(node: &Arc<Node>, rooms: &[(RoomId, mpsc::Sender<Input>)]) -> bool {
-    let ids: Vec<RoomId> = rooms.iter().map(|(id, _)| *id).collect();
-    let Ok(live) = node.bus.refresh(&ids).await else { return false };
+    let told: Vec<_> = rooms.iter().map(|(id, _)| (*id, node.rooms.round_trip(*id))).collect();
+    let Ok(live) = node.bus.refresh(node.incarnation(), &told).await else { return false };
     let mut have_heard = true;
     for ((_, room), live) in rooms.iter().zip(live) {
         have_heard &= hand(room, Input::Versions(Some(live), None));

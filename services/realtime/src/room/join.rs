@@ -15,7 +15,7 @@ use streamit_wire::frame::server;
 
 use super::effect::{Effect, Joiner, Now};
 use super::members::{Member, Stage};
-use super::{GRACE_MS, Room, tail};
+use super::{GRACE_MS, HEARTBEAT_SOON_MS, Room, tail};
 use crate::outbox::{Close, Kind};
 use crate::ws;
 
@@ -209,6 +209,10 @@ impl Room {
         member.waiting_since = now.up;
         if next > head {
             member.stage = Stage::Live;
+            if member.ping_first(now.up) {
+                // By then he has answered: a film that is started soon begins for everybody at once.
+                self.heartbeat_due = self.heartbeat_due.min(now.up + HEARTBEAT_SOON_MS);
+            }
             return;
         }
         match self.tail.frames(next, CATCH_UP, CATCH_UP_BYTES) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use streamit_domain::{ConnectionId, UserId};
@@ -9,7 +10,6 @@ use streamit_wire::code::close;
 
 use super::{HEARTBEAT_MS, HEARTBEAT_SOON_MS, PING_MS, SILENT_MS, STUCK_MS};
 use crate::outbox::{Close, Kind, Outbox};
-use crate::ws;
 
 /// How far a member has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(super) struct Member {
     pub(super) admitted: u64,
     pub(super) stage: Stage,
     pub(super) outbox: Arc<Outbox>,
-    pinged: u64,
+    /// Uptime of the last ping, if there was one.
+    pinged: Option<u64>,
     /// Since when, in uptime, it has not taken what it was given while catching up.
     pub(super) waiting_since: u64,
 }
@@ -44,9 +45,23 @@ impl Member {
             admitted: joiner.admitted,
             stage: Stage::CatchingUp(next_seq),
             outbox: joiner.outbox.clone(),
-            pinged: up,
+            pinged: None,
             waiting_since: up,
         }
+    }
+
+    fn ping(&mut self, up: u64) {
+        self.pinged = Some(up);
+        self.outbox.ping();
+    }
+
+    /// Pings whoever has just come in; `false` when he was pinged before.
+    pub(super) fn ping_first(&mut self, up: u64) -> bool {
+        let is_first = self.pinged.is_none();
+        if is_first {
+            self.ping(up);
+        }
+        is_first
     }
 }
 
@@ -150,11 +165,18 @@ impl Members {
             {
                 let close = Close::retry(close::TOO_SLOW, 1_000);
                 member.outbox.close(Close { after_queue: false, ..close });
-            } else if up.saturating_sub(member.pinged) >= PING_MS {
-                member.pinged = up;
-                member.outbox.push(ws::ping(), Kind::Other);
+            } else if member.pinged.is_none_or(|pinged| up.saturating_sub(pinged) >= PING_MS) {
+                member.ping(up);
             }
         }
         next
+    }
+
+    /// How long 95 of 100 round trips to the members here take at most; `None` when none was measured.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        let mut all: Vec<Duration> =
+            self.all.iter().filter_map(|member| member.outbox.round_trip()).collect();
+        let place = (all.len() * 95).div_ceil(100).checked_sub(1)?;
+        Some(*all.select_nth_unstable(place).1)
     }
 }

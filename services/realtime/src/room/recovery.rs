@@ -31,6 +31,7 @@ pub(super) enum Recovery {
 impl Room {
     /// What the store has of this room, compared with what is known here.
     pub(super) fn on_live(&mut self, live: LiveVersions, now: Now) {
+        self.longest_round_trip = live.round_trip;
         if self.must_reenter {
             self.reenter(now);
         } else if live.roster != self.roster_version || self.must_inherit {

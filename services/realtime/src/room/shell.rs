@@ -83,6 +83,7 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
     let mut heir = Heir::None;
     let mut idle_since: Option<Instant> = None;
     let mut turns: u64 = 0;
+    let mut round_trip = room.round_trip();
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         let mut wake = node.instant(room.next_deadline());
@@ -129,6 +130,10 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
             for effect in room.on(input, now) {
                 perform(&node, id, effect, &answers);
             }
+        }
+        if round_trip != room.round_trip() {
+            round_trip = room.round_trip();
+            node.rooms.note_round_trip(id, round_trip);
         }
         turns += 1;
         if turns.is_multiple_of(TURNS) {

@@ -16,8 +16,8 @@ pub enum Message {
     Ping(Vec<u8>),
     /// A part of a message that goes on.
     Fragment,
-    /// A pong.
-    Pong,
+    /// A pong and its payload.
+    Pong(Vec<u8>),
     /// A close frame with its code (1005 when it had none: RFC 6455, 7.1.5).
     Close(u16),
 }
@@ -133,7 +133,7 @@ impl Decoder {
                 close_code(&payload).map(Message::Close)
             }
             0x9 => Ok(Message::Ping(payload.collect())),
-            0xA => Ok(Message::Pong),
+            0xA => Ok(Message::Pong(payload.collect())),
             opcode => {
                 let is_text = self.fragmented.take().unwrap_or(opcode == 0x1);
                 self.fragments.extend(payload);
@@ -217,10 +217,10 @@ mod tests {
     #[test]
     fn fragments_are_joined_and_control_frames_may_come_between() {
         let parts =
-            [frame(0x01, b"ab"), frame(0x8A, b""), frame(0x00, b"cd"), frame(0x80, b"e"), frame(0x82, b"x")];
+            [frame(0x01, b"ab"), frame(0x8A, b"q"), frame(0x00, b"cd"), frame(0x80, b"e"), frame(0x82, b"x")];
         let expected = vec![
             Message::Fragment,
-            Message::Pong,
+            Message::Pong(b"q".to_vec()),
             Message::Fragment,
             Message::Text("abcde".into()),
             Message::Binary,

@@ -140,10 +140,14 @@ impl Rooms for FaultyRooms {
         self.below.roster(room).await
     }
 
-    async fn refresh(&self, rooms: &[RoomId]) -> Result<Vec<LiveVersions>, Error> {
+    async fn refresh(
+        &self,
+        node: Incarnation,
+        rooms: &[(RoomId, Option<Duration>)],
+    ) -> Result<Vec<LiveVersions>, Error> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
         self.at(Fault::Refresh);
-        self.below.refresh(rooms).await
+        self.below.refresh(node, rooms).await
     }
 
     async fn online(&self, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Online>, Error> {

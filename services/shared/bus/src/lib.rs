@@ -137,6 +137,8 @@ pub struct LiveVersions {
     pub roster: u64,
     /// The playback's version, if there is one.
     pub playback: Option<Version>,
+    /// The longest round trip that a node has told with [`Rooms::refresh`], if any has.
+    pub round_trip: Option<Duration>,
 }
 
 /// What the sweeper sees of a room's roster.
@@ -238,7 +240,15 @@ pub trait Rooms: Send + Sync + 'static {
     async fn roster(&self, room: RoomId) -> Result<Roster, Error>;
 
     /// The versions of many rooms in one go; also keeps their rosters from expiring (60 s after the last call).
-    async fn refresh(&self, rooms: &[RoomId]) -> Result<Vec<LiveVersions>, Error>;
+    ///
+    /// With each room `node` tells how long round trips to its members there take, `None` when it does not know. The
+    /// longest of all nodes is kept beside the playback: until its own node tells another or none, or has told nothing
+    /// for as long as a roster is kept. Then the next one to tell is believed, so that it also sinks.
+    async fn refresh(
+        &self,
+        node: Incarnation,
+        rooms: &[(RoomId, Option<Duration>)],
+    ) -> Result<Vec<LiveVersions>, Error>;
 
     /// How many users are online in each room, and whether the given one is.
     async fn online(&self, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Online>, Error>;

@@ -15,6 +15,7 @@ mod suite {
     mod proxy;
     mod quotas;
     mod rosters;
+    mod round_trips;
     mod subscriptions;
     mod tls;
 }

@@ -152,7 +152,8 @@ impl Cluster {
     /// A node compares versions with the store.
     pub(super) fn compare(&mut self, n: usize) {
         if let Some(store) = &self.store {
-            let live = now(store.refresh(&[id()])).unwrap()[0];
+            let told = [(id(), self.nodes[n].room.round_trip())];
+            let live = now(store.refresh(incarnation(n, 0), &told)).unwrap()[0];
             self.on(n, Input::Versions(Some(live), None));
         }
     }

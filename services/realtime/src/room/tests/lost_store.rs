@@ -267,6 +267,9 @@ fn a_film_is_put_back_as_it_was_made_though_the_fence_has_risen() {
 fn a_film_that_nobody_has_started_is_not_put_back() {
     let mut world = World::new();
     world.join(1, 1);
-    world.on(Input::Versions(Some(LiveVersions { roster: world.roster.version, playback: None }), None));
+    world.on(Input::Versions(
+        Some(LiveVersions { roster: world.roster.version, ..LiveVersions::default() }),
+        None,
+    ));
     assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
 }

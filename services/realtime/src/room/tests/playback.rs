@@ -180,3 +180,108 @@ fn a_film_that_another_node_has_anchored_anew_is_not_moved_again() {
     world.on(Input::Jumped(HOUR));
     assert_eq!(world.set().1.at, theirs.at.plus(HOUR));
 }
+
+/// How long after now the film begins when the host presses play.
+fn lead_of(world: &mut World) -> i64 {
+    world.command(1, play(10.0));
+    let (_, next) = world.set();
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    next.at.0 - (START + world.up as i64)
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn a_film_begins_twice_the_round_trip_of_nearly_all_from_now() {
+    let mut world = World::new();
+    for n in 1..=40 {
+        world.join(n, n.into());
+    }
+    assert_eq!(lead_of(&mut world), 150, "nothing is measured");
+    for n in 1..=40 {
+        world.outboxes[&n].answered(ms(100 + n));
+    }
+    world.outboxes[&7].answered(ms(4_000)); // once, which is an accident
+    for last in [39, 40] {
+        world.outboxes.remove(&last).unwrap().answered(ms(1)); // whose line is far better than that of the others
+    }
+    assert_eq!(lead_of(&mut world), 150, "looked at with the heartbeat");
+    world.pass(HEARTBEAT_SOON_MS);
+    assert_eq!(world.room.round_trip(), Some(ms(136)));
+    assert_eq!(lead_of(&mut world), 272);
+    world.command(1, Command::Pause(None));
+    let (_, stop) = world.set();
+    assert_eq!(stop.at.0, START + world.up as i64, "a pause is at once");
+}
+
+#[test]
+fn the_longest_round_trip_of_all_nodes_counts_as_long_as_it_is_told() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.outboxes[&1].answered(ms(100));
+    world.pass(HEARTBEAT_SOON_MS);
+    for (told, expected) in
+        [(None, 200), (Some(300), 600), (Some(90), 200), (Some(9_000), 1_500), (None, 200)]
+    {
+        let live = LiveVersions {
+            roster: world.roster.version,
+            playback: Some(world.room.playback.version),
+            round_trip: told.map(ms),
+        };
+        world.on(Input::Versions(Some(live), None));
+        assert_eq!(lead_of(&mut world), expected, "{told:?}");
+        world.on(Input::Versions(None, Some(v1::RoomVersions::default())));
+        assert_eq!(lead_of(&mut world), expected, "the api knows nothing of it");
+        world.pass(1_000);
+    }
+}
+
+#[test]
+fn who_has_gone_is_waited_for_no_more() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.join(2, 2);
+    world.outboxes[&1].answered(ms(20));
+    world.outboxes[&2].answered(ms(400));
+    world.pass(HEARTBEAT_SOON_MS);
+    assert_eq!(world.room.round_trip(), Some(ms(400)));
+    world.on(Input::Gone(ConnectionId(2), Gone::Now));
+    world.pass(HEARTBEAT_MS);
+    assert_eq!(world.room.round_trip(), Some(ms(20)));
+    world.on(Input::Gone(ConnectionId(1), Gone::Now));
+    world.pass(HEARTBEAT_MS);
+    assert_eq!(world.room.round_trip(), None);
+}
+
+#[test]
+fn who_comes_within_the_lead_is_told_the_same_beginning() {
+    let (mut world, film) = playing();
+    world.pass(100);
+    let frames = world.join(2, 2);
+    let told = &frames[2];
+    assert_eq!((&told["server_time"], &told["time"]), (&film.at.0.into(), &10.0.into()));
+    world.pass(1_000);
+    let late = &world.join(3, 3)[2];
+    assert_eq!((&late["server_time"], &late["version"]), (&(START + 1_100).into(), &told["version"]));
+    assert!(
+        !world.wants(|effect| matches!(effect, Effect::SetPlayback(..))),
+        "nobody who comes changes anything"
+    );
+}
+
+#[test]
+fn play_twice_makes_nobody_stall() {
+    let (mut world, film) = playing();
+    world.pass(100);
+    world.command(1, Command::Play(None));
+    let (_, again) = world.set();
+    assert_eq!((again.time, again.at), (film.time, film.at));
+    world.on(Input::PlaybackSet(again, Ok(Cas::Stored)));
+    world.pass(3_000);
+    world.command(1, Command::Play(None));
+    let now = Timestamp(START + world.up as i64);
+    let (_, again) = world.set();
+    assert_eq!((again.time, again.at), (film.position(now), now));
+}

@@ -61,6 +61,15 @@ struct Play {
     fence: Option<u64>,
     state: Option<Playback>,
     refreshed_at: Option<Timestamp>,
+    round_trip: Option<RoundTrip>,
+}
+
+/// The longest round trip of a room's members, as a node told it.
+#[derive(Clone, Copy, PartialEq)]
+struct RoundTrip {
+    took: Duration,
+    told_by: Incarnation,
+    told_at: Timestamp,
 }
 
 struct Listener {
@@ -178,6 +187,25 @@ impl Room {
         self.members_end = now.plus(lifetimes.roster);
         self.play.refreshed_at = Some(now);
         self.play_ends = now.plus(lifetimes.playback);
+    }
+
+    /// The longest round trip, if somebody has told it lately.
+    fn round_trip(&self, now: Timestamp, lifetimes: &Lifetimes) -> Option<RoundTrip> {
+        self.play.round_trip.filter(|longest| now.since(longest.told_at) < lifetimes.roster)
+    }
+
+    /// Takes in what `told_by` tells, if it is longer than what is known or of the same node.
+    fn learn_round_trip(
+        &mut self,
+        told_by: Incarnation,
+        took: Option<Duration>,
+        now: Timestamp,
+        lifetimes: &Lifetimes,
+    ) {
+        let others = self.round_trip(now, lifetimes).filter(|longest| longest.told_by != told_by);
+        let own = took.map(|took| RoundTrip { took, told_by, told_at: now });
+        let is_longer = |other: &RoundTrip| took.is_none_or(|took| other.took > took);
+        self.play.round_trip = others.filter(is_longer).or(own);
     }
 }
 
@@ -348,17 +376,26 @@ impl Rooms for MemoryRooms {
         Ok(self.look(room, |room, _| room.members.as_ref().map(Members::snapshot)).unwrap_or_default())
     }
 
-    async fn refresh(&self, rooms: &[RoomId]) -> Result<Vec<LiveVersions>, Error> {
-        let refresh = |room: &mut Room, now| {
+    async fn refresh(
+        &self,
+        node: Incarnation,
+        rooms: &[(RoomId, Option<Duration>)],
+    ) -> Result<Vec<LiveVersions>, Error> {
+        let refresh = |room: &mut Room, took, now| {
             if room.members.is_some() {
                 room.refreshed(now, &self.lifetimes);
+                room.learn_round_trip(node, took, now, &self.lifetimes);
             }
             LiveVersions {
                 roster: room.members.as_ref().map_or(0, Members::version),
                 playback: room.play.state.map(|state| state.version),
+                round_trip: room.round_trip(now, &self.lifetimes).map(|longest| longest.took),
             }
         };
-        Ok(rooms.iter().map(|room| self.look(*room, refresh)).collect())
+        let refresh_one = |(room, took): &(RoomId, Option<Duration>)| {
+            self.look(*room, |room, now| refresh(room, *took, now))
+        };
+        Ok(rooms.iter().map(refresh_one).collect())
     }
 
     async fn online(&self, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Online>, Error> {

@@ -153,18 +153,26 @@ impl Rooms for RedisRooms {
         codec::roster(read(self.ask_one(&call, None).await?)?)
     }
 
-    async fn refresh(&self, rooms: &[RoomId]) -> Result<Vec<LiveVersions>, Error> {
+    async fn refresh(
+        &self,
+        node: Incarnation,
+        rooms: &[(RoomId, Option<Duration>)],
+    ) -> Result<Vec<LiveVersions>, Error> {
         let mut all = Vec::with_capacity(rooms.len());
         for rooms in rooms.chunks(BULK) {
             let mut call = pipe();
-            for room in rooms {
+            for (room, round_trip) in rooms {
+                let took = round_trip.map_or_else(String::new, |took| took.as_micros().to_string());
                 script::call(&mut call, &script::REFRESH, &[keys::roster(*room), keys::play(*room)])
                     .arg(millis(self.options.lifetimes.roster))
-                    .arg(millis(self.options.lifetimes.playback));
+                    .arg(millis(self.options.lifetimes.playback))
+                    .arg(node.to_string())
+                    .arg(took);
             }
             for answer in self.pool.ask(&call, Some(&script::REFRESH)).await? {
-                let (roster, fence, number) = read(answer)?;
-                all.push(LiveVersions { roster, playback: codec::version(fence, number) });
+                let (roster, fence, number, took): (_, _, _, Option<u64>) = read(answer)?;
+                let round_trip = took.map(Duration::from_micros);
+                all.push(LiveVersions { roster, playback: codec::version(fence, number), round_trip });
             }
         }
         Ok(all)

@@ -21,7 +21,7 @@ async fn one_of_each(rooms: &RedisRooms) {
     assert_eq!(rooms.set_playback(room, FROM_NOTHING, &state(1, 1)).await.unwrap(), Cas::Stored);
     rooms.enter(room, std::slice::from_ref(&ana), 0).await.unwrap();
     rooms.mark_gone(room, &[(ana.key, Timestamp(1))]).await.unwrap();
-    assert!(rooms.refresh(&[room]).await.unwrap()[0].roster > 0);
+    assert!(refresh(rooms, room).await.roster > 0);
     assert_eq!(rooms.prune(room, &[], 0).await.unwrap().left.len(), 1);
     rooms.leave(room, &[ana.key], 0).await.unwrap();
     rooms.quota().take(&ana.user.to_string(), Rate::per_minute(1)).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_redis_that_comes_back_empty_is_noticed_and_versions_go_on_growing() {
     hear_renewed(&mut heard).await;
     healthy(&rooms).await;
     assert!(rooms.doubts() > doubts);
-    assert_eq!(rooms.refresh(&[room]).await.unwrap(), [streamit_bus::LiveVersions::default()]);
+    assert_eq!(refresh(&rooms, room).await, streamit_bus::LiveVersions::default());
     assert_eq!(rooms.beats(&[life]).await.unwrap(), [None]);
     let unconfirmed = Expect { confirmed: false, ..FROM_NOTHING };
     assert_eq!(rooms.set_playback(room, unconfirmed, &state(1, 2)).await.unwrap(), Cas::Unknown);

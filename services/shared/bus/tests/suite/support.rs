@@ -7,7 +7,8 @@ use std::time::Duration;
 use streamit_bus::memory::{MemoryQuota, MemoryRooms};
 use streamit_bus::redis::{BadUrl, RedisOptions, RedisRooms};
 use streamit_bus::{
-    Entry, EntryKey, Lifetimes, Notice, Rooms, RosterChange, SharedQuota, SharedRooms, Subscription,
+    Entry, EntryKey, Lifetimes, LiveVersions, Notice, Rooms, RosterChange, SharedQuota, SharedRooms,
+    Subscription,
 };
 use streamit_domain::playback::Version;
 use streamit_domain::{ConnectionId, Incarnation, MediaTime, Playback, RoomId, Timestamp, UserId};
@@ -239,6 +240,11 @@ pub(crate) async fn hear_change(subscription: &mut Subscription) -> RosterChange
         Notice::Roster(change) => (*change).clone(),
         other => panic!("expected a change of the roster, heard {other:?}"),
     }
+}
+
+/// What the store says of a room to a node that knows of no round trip.
+pub(crate) async fn refresh(rooms: &dyn Rooms, room: RoomId) -> LiveVersions {
+    rooms.refresh(life(), &[(room, None)]).await.unwrap()[0]
 }
 
 /// Checks that nothing has been announced in `room` so far: an event published now is the next thing to come.
