@@ -17,4 +17,5 @@ mod plumbing;
 mod proxy;
 mod rooms;
 mod stopping;
+mod succession;
 mod sweeper;

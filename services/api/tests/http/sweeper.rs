@@ -5,14 +5,13 @@ use std::time::Duration;
 use serde_json::json;
 use streamit_bus::{Entry, EntryKey, Expect};
 use streamit_domain::playback::Command;
-use streamit_domain::room::FOREVER;
 use streamit_domain::{ConnectionId, Incarnation, MediaTime, Playback};
 use streamit_storage::rooms;
 use streamit_wire::v1;
 use tokio_util::sync::CancellationToken;
 
 use crate::grpc::connect;
-use crate::support::{Person, Room, START, World, eventually, next_facts};
+use crate::support::{Person, Room, World, eventually};
 
 /// The api's background work, which ends with this.
 fn background(world: &World) -> tokio_util::sync::DropGuard {
@@ -30,90 +29,6 @@ async fn enter(world: &World, room: &Room, person: &Person) {
     let key = EntryKey { incarnation: Incarnation(uuid::Uuid::from_u128(1)), connection: ConnectionId(1) };
     let entry = Entry { key, user: person.id, name: "x".into() };
     world.rooms.enter(room.id, &[entry], 0).await.unwrap();
-}
-
-fn report(room: &Room, host: &Person, roster_version: u64, is_back: bool) -> v1::ReportHostsRequest {
-    under(1, room, host, roster_version, is_back)
-}
-
-fn under(
-    fence: u64,
-    room: &Room,
-    host: &Person,
-    roster_version: u64,
-    is_back: bool,
-) -> v1::ReportHostsRequest {
-    let report = v1::HostReport {
-        room: room.id.as_bytes().to_vec(),
-        host: host.id.as_bytes().to_vec(),
-        fence,
-        roster_version,
-        is_back,
-    };
-    v1::ReportHostsRequest { reports: vec![report] }
-}
-
-#[tokio::test]
-async fn a_room_waits_for_its_host_until_the_deadline_and_on() {
-    let world = World::new().await;
-    let mut client = connect(&world).await;
-    let (ana, bo) = (world.guest("Ana").await, world.guest("Bo").await);
-    let (gone, back, quick) =
-        (world.public_room(&ana).await, world.public_room(&ana).await, world.public_room(&ana).await);
-    for room in [&gone, &back, &quick] {
-        client.report_hosts(report(room, &ana, 10, false)).await.unwrap();
-        assert_eq!(stored(&world, room).await.host_deadline.unwrap().0, START + 30_000);
-    }
-    client.report_hosts(report(&gone, &bo, 11, true)).await.unwrap();
-    client.report_hosts(report(&gone, &ana, 9, true)).await.unwrap();
-    assert!(stored(&world, &gone).await.host_deadline.is_some(), "not the host, and older news");
-    client.report_hosts(report(&quick, &ana, 11, true)).await.unwrap();
-    assert_eq!(stored(&world, &quick).await.host_deadline, None);
-
-    enter(&world, &back, &ana).await;
-    let _background = background(&world);
-    // Past the deadline, and past the time in which absence proves nothing.
-    world.advance(31);
-    eventually("the host of one room is back", || async {
-        stored(&world, &back).await.host_deadline.is_none().then_some(())
-    })
-    .await;
-    eventually("the other room waits on without end", || async {
-        (stored(&world, &gone).await.host_deadline == Some(FOREVER)).then_some(())
-    })
-    .await;
-    let room = stored(&world, &gone).await;
-    assert_eq!((room.host, room.facts_version), (ana.id, 3));
-}
-
-#[tokio::test]
-async fn a_host_who_is_not_there_when_the_room_is_handed_over_is_waited_for() {
-    let world = World::new().await;
-    let mut client = connect(&world).await;
-    let (ana, bo) = (world.guest("Ana").await, world.guest("Bo").await);
-    let room = world.public_room(&ana).await;
-    world.join(&room, &bo, "APPROVED").await;
-    enter(&world, &room, &ana).await;
-    let roster = world.rooms.roster(room.id).await.unwrap().version;
-    assert_eq!(world.act("transfer", &room, &ana, &bo).await.0, 200);
-    assert_eq!(stored(&world, &room).await.host_deadline, None, "that nobody sees him is for nodes to say");
-
-    let mut news = world.rooms.subscribe(room.id).await.unwrap();
-    client.report_hosts(under(2, &room, &bo, roster, false)).await.unwrap();
-    let waiting = stored(&world, &room).await;
-    assert_eq!((waiting.host, waiting.host_deadline.unwrap().0), (bo.id, START + 30_000));
-    assert_eq!(next_facts(&mut news).await.version, waiting.facts_version, "every node hears of it");
-    client.report_hosts(report(&room, &ana, roster + 1, true)).await.unwrap();
-    assert_eq!(stored(&world, &room).await.host_deadline, waiting.host_deadline, "not of the host before");
-
-    let _background = background(&world);
-    world.advance(31);
-    eventually("the grace has passed", || async {
-        (stored(&world, &room).await.host_deadline == Some(FOREVER)).then_some(())
-    })
-    .await;
-    client.report_hosts(under(2, &room, &bo, roster + 2, true)).await.unwrap();
-    assert_eq!(stored(&world, &room).await.host_deadline, None, "whenever he comes");
 }
 
 #[tokio::test]
