@@ -45,7 +45,7 @@ impl Room {
                 self.effects.push(Effect::Moderate(connection, request));
             }
             // Answered by the connection itself; and watch progress has no home yet.
-            ClientFrame::Ping { .. } | ClientFrame::PlayerEvent => {}
+            ClientFrame::Ping { .. } | ClientFrame::PlayerEvent | ClientFrame::Readiness(_) => {}
         }
     }
 

@@ -19,6 +19,7 @@ impl Room {
     pub(super) fn on_notice(&mut self, notice: Notice, now: Now) {
         match notice {
             Notice::Roster(change) => self.apply(&change, now),
+            Notice::Book(_) => {}
             Notice::Lost => self.ask_for_everything(),
             Notice::Renewed => {} // all rooms are being compared
             Notice::Event(event) => match &event.kind {

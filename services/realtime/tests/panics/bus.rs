@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use streamit_bus::{
-    Cas, Entry, EntryKey, Error, Expect, LiveVersions, Online, Rooms, Roster, RosterChange, SharedRooms,
+    BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, Online, Rooms, Roster, RosterChange, SharedRooms,
     Subscription,
 };
+use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
 use streamit_wire::v1;
 
@@ -138,6 +139,16 @@ impl Rooms for FaultyRooms {
 
     async fn roster(&self, room: RoomId) -> Result<Roster, Error> {
         self.below.roster(room).await
+    }
+
+    async fn report_ready(
+        &self,
+        room: RoomId,
+        words: &[(UserId, Readiness)],
+        gave_up: Option<GaveUp>,
+        seen: u64,
+    ) -> Result<BookChange, Error> {
+        self.below.report_ready(room, words, gave_up, seen).await
     }
 
     async fn refresh(

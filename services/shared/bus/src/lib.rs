@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use streamit_domain::playback::Version;
 use streamit_domain::rate::Rate;
+use streamit_domain::readiness::{Book, GaveUp, Readiness};
 use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, Timestamp, UserId};
 use streamit_wire::v1;
 
@@ -65,7 +66,7 @@ pub struct Present {
 }
 
 /// Who is in a room, at a version.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Roster {
     /// Grows with each arrival of a user's first connection and departure of the last; also across a loss of the
     /// store, since it never falls below the room clock. 0 for a roster that does not exist.
@@ -74,6 +75,8 @@ pub struct Roster {
     pub users: BTreeMap<UserId, Present>,
     /// The entries behind them; those marked gone carry the moment until which they count.
     pub entries: BTreeMap<EntryKey, RosterEntry>,
+    /// What people say of their players, with a version of its own. Only of those present.
+    pub book: Book,
 }
 
 /// One entry of a roster.
@@ -98,6 +101,19 @@ pub struct RosterChange {
     pub left: Vec<(UserId, String)>,
     /// How many users are present after it.
     pub online: u64,
+}
+
+/// What people said of their players, as it is announced.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BookChange {
+    /// The version before.
+    pub previous: u64,
+    /// And after. Equal to `previous` when nothing was new.
+    pub version: u64,
+    /// Who said what.
+    pub words: Vec<(UserId, Readiness)>,
+    /// A deadline that passed.
+    pub gave_up: Option<GaveUp>,
 }
 
 /// What a compare-and-set of playback came to.
@@ -137,6 +153,8 @@ pub struct LiveVersions {
     pub roster: u64,
     /// The playback's version, if there is one.
     pub playback: Option<Version>,
+    /// The version of what people say of their players, 0 when there is nothing.
+    pub book: u64,
     /// The longest round trip that a node has told with [`Rooms::refresh`], if any has.
     pub round_trip: Option<Duration>,
 }
@@ -238,6 +256,17 @@ pub trait Rooms: Send + Sync + 'static {
 
     /// Who is in a room now.
     async fn roster(&self, room: RoomId) -> Result<Roster, Error>;
+
+    /// Keeps what people say of their players and a deadline that passed, and announces what is new of it. Of two words
+    /// of one person the later one counts, so repeating it is harmless; who is not in the roster has no word. `seen` is
+    /// the highest version the caller knows. What is kept is read with the roster, and lost with it.
+    async fn report_ready(
+        &self,
+        room: RoomId,
+        words: &[(UserId, Readiness)],
+        gave_up: Option<GaveUp>,
+        seen: u64,
+    ) -> Result<BookChange, Error>;
 
     /// The versions of many rooms in one go; also keeps their rosters from expiring (60 s after the last call).
     ///

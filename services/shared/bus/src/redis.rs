@@ -16,6 +16,7 @@ mod probe;
 mod quota;
 mod rooms;
 mod script;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use streamit_wire::v1;
 use tokio::sync::mpsc;
 
-use crate::RosterChange;
+use crate::{BookChange, RosterChange};
 
 /// How many notices may wait for one room before news is lost (and asked for again).
 pub const WAITING: usize = 256;
@@ -18,6 +18,8 @@ pub enum Notice {
     Event(Arc<v1::Event>),
     /// Somebody came or went.
     Roster(Arc<RosterChange>),
+    /// Somebody said something of his player.
+    Book(Arc<BookChange>),
     /// The receiver was too slow and news was dropped: compare versions.
     Lost,
     /// The line that carries all subscriptions was made anew; what was told meanwhile was not heard. It comes with a doubt

@@ -8,6 +8,7 @@ mod suite {
     #[macro_use]
     pub(crate) mod support;
 
+    mod books;
     mod leases;
     mod news;
     mod outages;

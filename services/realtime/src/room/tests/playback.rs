@@ -229,6 +229,7 @@ fn the_longest_round_trip_of_all_nodes_counts_as_long_as_it_is_told() {
             roster: world.roster.version,
             playback: Some(world.room.playback.version),
             round_trip: told.map(ms),
+            book: 0,
         };
         world.on(Input::Versions(Some(live), None));
         assert_eq!(lead_of(&mut world), expected, "{told:?}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
 use streamit_telemetry::SharedClock;
 use streamit_wire::v1;
@@ -16,8 +17,8 @@ use super::roster::Members;
 use crate::clock::RoomClock;
 use crate::subscription::Feed;
 use crate::{
-    Cas, Entry, EntryKey, Error, Expect, Lifetimes, LiveVersions, NODES_LISTED, Notice, Online, Rooms,
-    Roster, RosterChange, Subscription,
+    BookChange, Cas, Entry, EntryKey, Error, Expect, Lifetimes, LiveVersions, NODES_LISTED, Notice, Online,
+    Rooms, Roster, RosterChange, Subscription,
 };
 
 /// Rooms are spread over this many locks, so that one busy room stops few others.
@@ -376,6 +377,23 @@ impl Rooms for MemoryRooms {
         Ok(self.look(room, |room, _| room.members.as_ref().map(Members::snapshot)).unwrap_or_default())
     }
 
+    async fn report_ready(
+        &self,
+        room: RoomId,
+        words: &[(UserId, Readiness)],
+        gave_up: Option<GaveUp>,
+        seen: u64,
+    ) -> Result<BookChange, Error> {
+        Ok(self.look(room, |room, now| {
+            let Some(members) = &mut room.members else { return BookChange::default() };
+            let change = members.report_ready(words, gave_up, seen, now);
+            if change.version != change.previous && !room.listeners.is_empty() {
+                room.tell(&Notice::Book(Arc::new(change.clone())));
+            }
+            change
+        }))
+    }
+
     async fn refresh(
         &self,
         node: Incarnation,
@@ -389,6 +407,7 @@ impl Rooms for MemoryRooms {
             LiveVersions {
                 roster: room.members.as_ref().map_or(0, Members::version),
                 playback: room.play.state.map(|state| state.version),
+                book: room.members.as_ref().map_or(0, Members::book_version),
                 round_trip: room.round_trip(now, &self.lifetimes).map(|longest| longest.took),
             }
         };

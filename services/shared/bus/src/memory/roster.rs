@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use streamit_domain::readiness::{Book, GaveUp, Readiness};
 use streamit_domain::{Incarnation, Timestamp, UserId};
 
-use crate::{Entry, EntryKey, Present, Roster, RosterChange, RosterEntry};
+use crate::{BookChange, Entry, EntryKey, Present, Roster, RosterChange, RosterEntry};
 
 /// Who is in one room.
 #[derive(Debug, Default)]
@@ -12,6 +13,7 @@ pub(super) struct Members {
     version: u64,
     users: BTreeMap<UserId, Member>,
     entries: BTreeMap<EntryKey, RosterEntry>,
+    book: Book,
 }
 
 #[derive(Debug)]
@@ -94,7 +96,33 @@ impl Members {
             version: self.version,
             users: self.users.iter().map(|(user, member)| (*user, member.present.clone())).collect(),
             entries: self.entries.clone(),
+            book: self.book.clone(),
         }
+    }
+
+    /// The version of what people say of their players.
+    pub(super) fn book_version(&self) -> u64 {
+        self.book.version
+    }
+
+    pub(super) fn report_ready(
+        &mut self,
+        words: &[(UserId, Readiness)],
+        gave_up: Option<GaveUp>,
+        seen: u64,
+        now: Timestamp,
+    ) -> BookChange {
+        let gave_up = gave_up.filter(|gave_up| self.book.learn_deadline(Some(*gave_up)));
+        let is_news = |(user, word): &&(UserId, Readiness)| {
+            self.users.contains_key(user) && self.book.learn(*user, word)
+        };
+        let words: Vec<_> = words.iter().filter(is_news).cloned().collect();
+        let previous = self.book.version;
+        if gave_up.is_some() || !words.is_empty() {
+            let clock = if previous == 0 { u64::try_from(now.0).unwrap_or(0) } else { 0 };
+            self.book.version = previous.max(seen).max(clock) + 1;
+        }
+        BookChange { previous, version: self.book.version, words, gave_up }
     }
 
     fn remove(&mut self, key: EntryKey, moves: &mut Moves) {
@@ -104,6 +132,7 @@ impl Members {
         if member.entries == 0
             && let Some(member) = self.users.remove(&entry.user)
         {
+            self.book.people.remove(&entry.user);
             moves.left.push((entry.user, member.present.name));
         }
     }

@@ -1,6 +1,5 @@
 //! Between what Redis holds and the values of this crate.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,11 +9,13 @@ use streamit_domain::playback::Version;
 use streamit_domain::{ConnectionId, MediaTime, Playback, Timestamp};
 use streamit_wire::v1;
 
+use super::words;
 use crate::{Cas, EntryKey, Error, Notice, Present, Roster, RosterChange, RosterEntry};
 
 /// What a payload holds: its first byte.
 const EVENT: u8 = b'e';
 const ROSTER: u8 = b'r';
+const BOOK: u8 = b'b';
 
 /// An event as it is published.
 pub(super) fn event(event: &v1::Event) -> Vec<u8> {
@@ -30,11 +31,12 @@ pub(super) fn notice(payload: &[u8]) -> Option<Notice> {
     match *kind {
         EVENT => v1::Event::decode(rest).ok().map(|event| Notice::Event(Arc::new(event))),
         ROSTER => change(strings(rest)?).ok().map(|change| Notice::Roster(Arc::new(change))),
+        BOOK => words::change(strings(rest)?).ok().map(|change| Notice::Book(Arc::new(change))),
         _ => None,
     }
 }
 
-/// Takes `<length>:<bytes>` pieces apart, as `members.lua` puts them together.
+/// Takes `<length>:<bytes>` pieces apart, as the scripts put them together.
 fn strings(mut rest: &[u8]) -> Option<Vec<String>> {
     let mut all = Vec::new();
     while !rest.is_empty() {
@@ -53,11 +55,11 @@ pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, Error> {
 }
 
 /// Reads the next piece of a list.
-fn next<T: FromStr>(pieces: &mut impl Iterator<Item = String>, what: &str) -> Result<T, Error> {
+pub(super) fn next<T: FromStr>(pieces: &mut impl Iterator<Item = String>, what: &str) -> Result<T, Error> {
     parse(&pieces.next().unwrap_or_default(), what)
 }
 
-fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
+pub(super) fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Answer(format!("no {what} where one belongs")))
 }
 
@@ -83,10 +85,16 @@ pub(super) fn change(pieces: Vec<String>) -> Result<RosterChange, Error> {
 
 /// Reads the hash of a roster.
 pub(super) fn roster(fields: Vec<(String, String)>) -> Result<Roster, Error> {
-    let mut roster = Roster { version: 0, users: BTreeMap::new(), entries: BTreeMap::new() };
+    let mut roster = Roster::default();
     for (field, value) in fields {
         if field == "v" {
             roster.version = parse(&value, "version")?;
+        } else if field == "rv" {
+            roster.book.version = parse(&value, "version")?;
+        } else if field == "rd" {
+            roster.book.gave_up = words::read_deadline(&value)?;
+        } else if let Some(user) = field.strip_prefix("r:") {
+            roster.book.people.insert(parse(user, "user")?, words::read_word(&value)?);
         } else if let Some(user) = field.strip_prefix("u:") {
             let mut parts = value.splitn(3, '|').skip(1).map(str::to_owned);
             let since = Timestamp(next(&mut parts, "moment")?);
@@ -177,12 +185,23 @@ mod tests {
 
     #[test]
     fn payloads_of_a_newer_release_and_broken_ones_are_skipped() {
-        for payload in
-            [&b""[..], b"z1:1", b"r", b"r5:1", b"r1:x1:11:11:0", b"r:", b"e\xff", b"r99999999999999999999:"]
-        {
+        for payload in [
+            &b""[..],
+            b"z1:1",
+            b"r",
+            b"r5:1",
+            b"r1:x1:11:11:0",
+            b"r:",
+            b"e\xff",
+            b"r99999999999999999999:",
+            b"b",
+            b"b1:1",
+            b"b1:31:40:1:x1:y",
+        ] {
             assert!(notice(payload).is_none(), "{payload:?}");
         }
         assert!(matches!(notice(b"r1:31:41:01:0"), Some(Notice::Roster(_))));
+        assert!(matches!(notice(b"b1:31:40:"), Some(Notice::Book(_))));
     }
 
     #[test]

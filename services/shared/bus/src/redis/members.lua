@@ -3,6 +3,7 @@
 --   n                            how many users are present
 --   u:<user>                     <entries>|<since>|<name>
 --   e:<incarnation>:<connection> <user>|<gone at, or nothing>
+-- Beside it stands what people say of their players; see report_ready.lua.
 local roster, news = KEYS[1], KEYS[2]
 local now = now_ms()
 local before = tonumber(redis.call('HGET', roster, 'v') or '0')
@@ -53,7 +54,7 @@ local function remove(entry)
   if entries > 1 then
     write(user, entries - 1, since, name)
   elseif entries == 1 then
-    redis.call('HDEL', roster, 'u:' .. user)
+    redis.call('HDEL', roster, 'u:' .. user, 'r:' .. user)
     online = online - 1
     table.insert(left, user)
     table.insert(left, name)

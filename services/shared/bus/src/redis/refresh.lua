@@ -22,4 +22,4 @@ if version then
   end
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
-return { version or '0', play[1], play[2], trip }
+return { version or '0', play[1], play[2], trip, redis.call('HGET', KEYS[1], 'rv') or '0' }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Pipeline, Script, Value, pipe};
+use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
 use streamit_wire::v1;
 
 use super::codec::{self, read};
 use super::hub::Topic;
-use super::{RedisRooms, keys, millis, script};
+use super::{RedisRooms, keys, millis, script, words};
 use crate::{
-    Cas, Entry, EntryKey, Error, Expect, LiveVersions, NODES_LISTED, Online, Rooms, Roster, RosterChange,
-    Subscription,
+    BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, NODES_LISTED, Online, Rooms, Roster,
+    RosterChange, Subscription,
 };
 
 /// So many rooms are asked about in one round trip: few enough that nobody else waits long behind them.
@@ -153,6 +154,25 @@ impl Rooms for RedisRooms {
         codec::roster(read(self.ask_one(&call, None).await?)?)
     }
 
+    async fn report_ready(
+        &self,
+        room: RoomId,
+        words: &[(UserId, Readiness)],
+        gave_up: Option<GaveUp>,
+        seen: u64,
+    ) -> Result<BookChange, Error> {
+        let mut call = pipe();
+        script::call(&mut call, &script::REPORT_READY, &[keys::roster(room), keys::news(room)])
+            .arg(seen)
+            .arg(words::deadline(gave_up));
+        for (user, word) in words {
+            call.arg(user.to_string()).arg(words::word(word));
+        }
+        let versions = read(self.ask_one(&call, Some(&script::REPORT_READY)).await?)?;
+        let change = words::change(versions)?;
+        Ok(BookChange { words: words.to_vec(), gave_up, ..change })
+    }
+
     async fn refresh(
         &self,
         node: Incarnation,
@@ -170,9 +190,10 @@ impl Rooms for RedisRooms {
                     .arg(took);
             }
             for answer in self.pool.ask(&call, Some(&script::REFRESH)).await? {
-                let (roster, fence, number, took): (_, _, _, Option<u64>) = read(answer)?;
+                let (roster, fence, number, took, book): (_, _, _, Option<u64>, _) = read(answer)?;
                 let round_trip = took.map(Duration::from_micros);
-                all.push(LiveVersions { roster, playback: codec::version(fence, number), round_trip });
+                let playback = codec::version(fence, number);
+                all.push(LiveVersions { roster, playback, book, round_trip });
             }
         }
         Ok(all)

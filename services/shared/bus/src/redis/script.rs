@@ -17,6 +17,7 @@ script!(LEAVE, "members.lua", "leave.lua");
 script!(PRUNE, "members.lua", "prune.lua");
 script!(MARK_GONE, "mark_gone.lua");
 script!(REFRESH, "refresh.lua");
+script!(REPORT_READY, "report_ready.lua");
 script!(SET_PLAYBACK, "set_playback.lua");
 script!(RAISE_FENCE, "raise_fence.lua");
 script!(QUOTA, "quota.lua");

@@ -46,6 +46,23 @@ both_buses! {
         assert_eq!(heard_state(&hear(&mut heard).await), Some(first));
     }
 
+    async fn a_hold_ends_with_the_state_that_it_is_of(bus: Bus) {
+        let (room, first) = playing(&bus).await;
+        let mut heard = bus.other.subscribe(room).await.unwrap();
+        let at = first.at.plus(std::time::Duration::from_secs(60));
+        let held = Playback { version: Version { number: 11, ..first.version }, ..first.held(at, first.at) };
+        assert_eq!(bus.rooms.set_playback(room, after(&first), &held).await.unwrap(), Cas::Stored);
+        assert_eq!(bus.other.playback(room).await.unwrap(), Some(held));
+        assert_eq!(heard_state(&hear(&mut heard).await), Some(held));
+        let outcome = bus.other.set_playback(room, after(&first), &state(3, 12)).await.unwrap();
+        assert_eq!(outcome, Cas::Conflict(held));
+        for next in [Playback { is_playing: false, ..state(3, 12) }, state(3, 13)] {
+            let before = bus.rooms.playback(room).await.unwrap().unwrap();
+            assert_eq!(bus.other.set_playback(room, after(&before), &next).await.unwrap(), Cas::Stored);
+            assert_eq!(bus.rooms.playback(room).await.unwrap(), Some(next));
+        }
+    }
+
     async fn who_computed_from_another_state_is_told_the_one_that_is_stored(bus: Bus) {
         let (room, first) = playing(&bus).await;
         let second = state(3, 11);

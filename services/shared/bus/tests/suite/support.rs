@@ -203,8 +203,8 @@ pub(crate) fn state(fence: u64, number: u64) -> Playback {
     Playback {
         version: Version { fence, number },
         is_playing: true,
-        time: MediaTime::try_from(0.1 + 0.2).unwrap(),
         held_until: None,
+        time: MediaTime::try_from(0.1 + 0.2).unwrap(),
         at: Timestamp(1_700_000_000_123),
         rate: 1.25,
     }

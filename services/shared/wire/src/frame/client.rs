@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use streamit_domain::playback::Command;
+use streamit_domain::readiness::Said;
 use streamit_domain::{MediaTime, UserId, chat};
 
 use crate::Code;
@@ -32,6 +33,8 @@ pub enum Frame {
         /// Where the client's player stands.
         client_time: MediaTime,
     },
+    /// `READY` or `BUFFERING`.
+    Readiness(Said),
     /// `KICK_USER`, `BAN_USER`, `UNBAN_USER`, `MUTE_USER`, `UNMUTE_USER`.
     Moderate {
         /// What to do.
@@ -80,6 +83,8 @@ struct Fields<'a> {
     time: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     client_time: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    position: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     t0: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -138,6 +143,8 @@ impl Frame {
                 let raw = fields.client_time.ok_or_else(|| Refused::invalid("client_time is missing"))?;
                 Ok(Self::SyncCheck { client_time: media_time(raw, "client_time")? })
             }
+            "READY" => fields.said(true),
+            "BUFFERING" => fields.said(false),
             "KICK_USER" => fields.moderate(ModerationAction::Kick),
             "BAN_USER" => fields.moderate(ModerationAction::Ban),
             "UNBAN_USER" => fields.moderate(ModerationAction::Unban),
@@ -171,6 +178,11 @@ fn chat_message(fields: &Fields<'_>) -> Result<Frame, Refused> {
 impl Fields<'_> {
     fn optional_time(&self) -> Result<Option<MediaTime>, Refused> {
         self.time.map(|raw| media_time(raw, "time")).transpose()
+    }
+
+    fn said(&self, is_ready: bool) -> Result<Frame, Refused> {
+        let position = self.position.map(|raw| media_time(raw, "position")).transpose()?;
+        Ok(Frame::Readiness(Said { is_ready, position }))
     }
 
     fn ping(&self) -> Result<Frame, Refused> {
@@ -234,6 +246,20 @@ mod tests {
             Frame::parse(r#" {"time":12.5,"type":"PLAY"}"#).unwrap(),
             Frame::Playback(Command::Play(Some(at)))
         );
+    }
+
+    #[test]
+    fn players_say_where_they_stand_or_do_not() {
+        let position = MediaTime::try_from(12.5).ok();
+        for (kind, is_ready) in [("READY", true), ("BUFFERING", false)] {
+            let bare = Frame::parse(&format!(r#"{{"type":"{kind}"}}"#)).unwrap();
+            assert_eq!(bare, Frame::Readiness(Said { is_ready, position: None }));
+            let there = Frame::parse(&format!(r#"{{"type":"{kind}","position":12.5,"x":1}}"#)).unwrap();
+            assert_eq!(there, Frame::Readiness(Said { is_ready, position }));
+            for position in ["null", "-1", "1e999", "\"5\"", "true", "[]", "{}"] {
+                assert_eq!(code(&format!(r#"{{"type":"{kind}","position":{position}}}"#)), Code::Invalid);
+            }
+        }
     }
 
     #[test]

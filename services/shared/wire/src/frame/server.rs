@@ -12,6 +12,8 @@ use crate::{Code, v1};
 pub const PROTOCOL: u32 = 1;
 /// How many people a list names at most.
 pub const MAX_LISTED: usize = 500;
+/// How many a `READINESS` names at most.
+pub const MAX_WAITING: usize = 20;
 /// Above so many online, joins and leaves are told as a count.
 pub const TELL_EACH: u64 = 200;
 
@@ -35,6 +37,8 @@ pub enum Frame<'a> {
     },
     /// Where the film stands.
     PlaybackState(PlaybackState),
+    /// Whose players are not ready, and whether the film waits for them.
+    Readiness(Readiness<'a>),
     /// The client is off by more than the room's threshold.
     SyncCorrection {
         /// The position at `server_time`, in seconds.
@@ -147,6 +151,32 @@ impl From<&Playback> for PlaybackState {
             hold_until: p.held_until,
         }
     }
+}
+
+/// `READINESS`, less its type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Readiness<'a> {
+    /// What the room does about it.
+    pub mode: ReadinessMode,
+    /// Those who have not been ready for longest, at most [`MAX_WAITING`].
+    pub waiting: Vec<Waiting<'a>>,
+    /// How many there are; may be more than are named.
+    pub count: u64,
+    /// Whether the film is held.
+    pub held: bool,
+    /// Until when at the latest, in room time.
+    pub hold_until: Option<Timestamp>,
+}
+
+/// Somebody whose player is not ready.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Waiting<'a> {
+    /// The display name.
+    pub user: &'a str,
+    /// Who.
+    pub user_id: UserId,
+    /// Where the player stands, in seconds, if it said so.
+    pub position: Option<MediaTime>,
 }
 
 /// `ROOM_UPDATED`, less its type: what changed.
@@ -338,6 +368,30 @@ mod tests {
         let erased = v1::ChatMessage { erased: true, ..message(4) };
         let frame: Value = serde_json::from_str(&chat_message(&erased)).unwrap();
         assert_eq!((&frame["message"], &frame["erased"]), (&json!(""), &json!(true)));
+    }
+
+    #[test]
+    fn a_held_film_is_a_stopped_one_with_something_added() {
+        let film = Playback { is_playing: true, ..Playback::start(1, Timestamp(5)) };
+        let told = |film: &Playback| -> Value { serde_json::to_value(PlaybackState::from(film)).unwrap() };
+        let held = told(&film.held(Timestamp(8_005), Timestamp(9)));
+        let fields = ["is_playing", "held", "hold_until", "server_time"].map(|name| &held[name]);
+        assert_eq!(fields, [&json!(false), &json!(true), &json!(8_005), &json!(9)]);
+        let run = told(&film);
+        assert_eq!((&run["is_playing"], run.get("held"), run.get("hold_until")), (&json!(true), None, None));
+    }
+
+    #[test]
+    fn who_is_waited_for_is_named() {
+        let user_id = UserId(uuid::Uuid::from_u128(7));
+        let waiting = vec![Waiting { user: "Bo", user_id, position: MediaTime::try_from(12.5).ok() }];
+        let mode = ReadinessMode::Soft;
+        let frame = Frame::Readiness(Readiness { mode, waiting, count: 1, held: false, hold_until: None });
+        let frame: Value = serde_json::from_str(&frame.to_json()).unwrap();
+        let bo = json!({"user": "Bo", "user_id": user_id, "position": 12.5});
+        let all = json!({"type": "READINESS", "mode": "soft", "waiting": [bo], "count": 1, "held": false,
+            "hold_until": null});
+        assert_eq!(frame, all);
     }
 
     #[test]
