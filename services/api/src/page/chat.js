@@ -33,6 +33,8 @@ export function showChat(store) {
   const drafts = [];
   let quietUntil = 0;
   let isMuted = false;
+  /** Whether the newest is in sight, and so to be kept there. */
+  let isDown = true;
   let timer;
 
   // --- what was said
@@ -57,7 +59,6 @@ export function showChat(store) {
   /** Draws what is new, or everything where what is drawn can't be gone on with. */
   function draw(all) {
     const messages = all.slice(-DRAWN);
-    const isDown = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
     const last = [...rows.keys()].at(-1) ?? 0;
     const isLater = messages.every(({ seq }) => seq > last || rows.has(seq)) && [...rows.keys()].every(
       (seq) => messages.length > 0 && (seq >= messages[0].seq || all.length >= DRAWN),
@@ -87,6 +88,7 @@ export function showChat(store) {
   }
 
   function toEnd() {
+    isDown = true;
     scroll.scrollTop = scroll.scrollHeight;
     show($('chat-newer'), false);
   }
@@ -189,8 +191,12 @@ export function showChat(store) {
   });
   on($('chat-newer'), 'click', toEnd);
   on(scroll, 'scroll', () => {
-    if (scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60) show($('chat-newer'), false);
+    isDown = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
+    if (isDown) show($('chat-newer'), false);
   });
+  // What is read stays in sight when the space for it changes.
+  const resized = new ResizeObserver(() => isDown && toEnd());
+  resized.observe(scroll);
 
   log.replaceChildren();
   show($('chat-newer'), false);
@@ -204,6 +210,7 @@ export function showChat(store) {
   return () => {
     unwatch();
     stopping.abort();
+    resized.disconnect();
     clearTimeout(timer);
   };
 }

@@ -110,14 +110,14 @@ export async function attempt(trigger, place, work) {
 /** A sentence about an error. What is not a refusal of the server is a fault of ours and goes to the console. */
 export function refusal(error) {
   if (error?.code === 'RATE_LIMITED' || error?.code === 'TRY_AGAIN') {
-    const wait = error.retryAfter > 0 ? ` Try again in ${countdown(error.retryAfter * 1000)}.` : ' Try again in a moment.';
+    const ms = error.retryInMs ?? error.retryAfter * 1000;
+    const wait = ms > 0 ? ` Try again in ${countdown(ms)}.` : ' Try again in a moment.';
     return error.message.replace(/\.?$/, '.') + wait;
   }
-  if (error?.fields) return Object.values(error.fields).join('. ') + '.';
+  if (error?.code === 'UNREACHABLE') return 'The server can’t be reached. Is the network there?';
+  const fields = Object.values(error?.fields ?? {});
+  if (fields.length > 0) return `${fields.join('. ')}.`;
   if (error?.code) return error.message.replace(/\.?$/, '.');
-  if (error instanceof TypeError || error?.name === 'TimeoutError' || error?.name === 'AbortError') {
-    return 'The server does not answer. Is the network there?';
-  }
   console.error(error);
   return 'Something went wrong.';
 }

@@ -29,7 +29,7 @@ export function notice(state) {
     return { text, until: room.retryAt, isBad: true };
   }
   if (filmError) return { text: filmError, isBad: true };
-  if (news && news.until > now()) return { text: news.text };
+  if (news?.until > now()) return { text: news.text };
   if (!room.isHostOnline && hostAwayUntil !== null) {
     const who = room.host || 'The host';
     if (hostAwayUntil > now()) return { text: `${who} is away. The film goes on, the room waits`, until: hostAwayUntil };

@@ -27,6 +27,8 @@ export function showPeople(store, api) {
   const rows = new Map();
   const requests = new Map();
   let opened = null;
+  // Where the chat is below, what was said is nearer at hand.
+  $('people-box').open = matchMedia('(min-width: 60rem)').matches;
 
   /** Does something about somebody. What follows from it comes back from the room. */
   async function act(what, id, button, more = {}) {
@@ -52,7 +54,7 @@ export function showPeople(store, api) {
     const parts = {
       face: make('span', { class: `face ${hue(id)}`, 'aria-hidden': 'true' }),
       name: make('b'),
-      you: make('span', { class: 'you' }, ' (you)'),
+      you: make('span', { class: 'you' }, '(you)'),
       role: make('span', { class: 'badge' }),
       slow: make('span', { class: 'badge slow' }, 'loading'),
       silent: make('span', { class: 'badge' }, 'muted'),

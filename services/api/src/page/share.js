@@ -22,6 +22,7 @@ export function openShare(store) {
   write($('share-how'), HOW[entryMode] ?? 'Whoever opens the link is in, with a name and nothing else.');
   write($('room-password-shown'), password ?? '');
   show($('share-password-row'), password !== null);
+  $('share-apart').href = `/r/${code}#somebody-else`;
   show($('share-system'), typeof navigator.share === 'function');
   write($('share-done'), '');
   // Not modal: one can watch on while it is open.

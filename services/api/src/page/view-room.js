@@ -23,7 +23,7 @@ const NEWS_MS = 7_000;
  * @param {import('./store.js').Store} store
  * @param {import('/streamit.js').StreamIt} api
  * @param {string} code
- * @param {{ws?: string, isNew?: boolean, onend: (code: string) => void}} options `isNew`: it was opened just now
+ * @param {{isNew?: boolean, onend: (code: string) => void}} options `isNew`: it was opened just now
  * @returns {() => void} how to leave it
  */
 export function enterRoom(store, api, code, { isNew = false, onend }) {
@@ -46,10 +46,8 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
   const on = {
     status: () => {
       document.body.dataset.status = room.status;
-      if (room.status === 'open') {
-        store.set({ wasOpen: true, isFull: false });
-        news('');
-      }
+      if (room.status === 'open') store.set({ wasOpen: true, news: null });
+      store.state.isFull = room.status === 'waiting' && room.closeReason === 'ROOM_FULL';
     },
     participants: ({ detail }) => {
       // Sent at once to everybody who connects: whoever asks to come in is told of again after it.
@@ -57,6 +55,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
       if (room.isHostOnline) store.state.hostAwayUntil = null;
       else store.state.hostAwayUntil ??= NaN;
       known.hostId ??= room.hostId;
+      known.chat = room.settings.is_chat_enabled ?? known.chat;
     },
     joined: ({ detail }) => {
       store.state.requests = store.state.requests.filter((one) => one.id !== detail.user_id);
@@ -88,7 +87,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
       if (!detail.client_id) news(`${detail.message}.`);
     },
     closed: ({ detail }) => {
-      if (!isLeft) onend(codeOfClose(detail.code, detail.reason), detail);
+      if (!isLeft) onend(codeOfClose(detail.code, detail.reason));
     },
   };
   const all = ['status', 'participants', 'joined', 'left', 'history', 'message', 'erased', 'playback', 'readiness',

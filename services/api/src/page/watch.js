@@ -18,6 +18,16 @@ import { keepPassword, setApart, storage } from './whoami.js';
 /** Whether the host has decided is asked this often at first, and at last. */
 const ASK_MS = [1_500, 6_000];
 
+const ENDED = 'Your session has ended. Come in again.';
+/** With this behind the address a new tab is somebody of its own. */
+const APART = '#somebody-else';
+
+if (location.hash === APART) {
+  setApart();
+  history.replaceState(null, '', location.pathname);
+}
+
+let isLoggingOut = false;
 const ws = document.querySelector('meta[name=streamit-ws]').content;
 const store = new Store({
   view: 'idle', code: null, session: null, room: null, drift: null, gone: null, requests: [], muted: new Map(),
@@ -25,10 +35,11 @@ const store = new Store({
 });
 const api = new StreamIt({
   storage,
-  ...(ws ? { ws } : {}),
+  ...(ws && { wsBase: ws }),
   onsession: (session) => {
     store.set({ session });
-    if (!session && !['idle', 'welcome'].includes(store.state.view)) welcome('Your session has ended. Come in again.');
+    // One's own logging out has a view of its own.
+    if (!session && !['idle', 'welcome'].includes(store.state.view) && !isLoggingOut) welcome(ENDED);
   },
 });
 
@@ -36,6 +47,8 @@ const api = new StreamIt({
 let leave = () => {};
 /** What is under way for an address that has been left since must not go on. */
 let visit = 0;
+/** The visitor wants to ask once more to be let in. */
+let asksAgain = false;
 /** A room that was opened just now, with what is known of it. */
 let fresh = null;
 
@@ -97,7 +110,7 @@ async function tried(mine, work) {
     await work();
   } catch (error) {
     if (mine !== visit) return;
-    if (['UNAUTHENTICATED', 'SESSION_REVOKED'].includes(error.code)) welcome('Your session has ended. Come in again.');
+    if (isOver(error.code)) welcome(ENDED);
     else if (error.code) end(error.code, error.message);
     else end('TRY_AGAIN');
   }
@@ -111,9 +124,10 @@ async function enter(code, mine) {
   if (mine !== visit) return;
   store.set({ entryMode: door.entry_mode });
   const isIn = isNew || door.status === 'APPROVED' || door.is_host;
-  if (['KICKED', 'BANNED', 'REJECTED'].includes(door.status) && !store.state.asksAgain) return end(door.status);
-  store.set({ asksAgain: false });
-  if (door.status === 'KICKED' || door.status === 'BANNED') return end(door.status);
+  if (['KICKED', 'BANNED'].includes(door.status)) return end(door.status);
+  // Whoever was turned away asks again only if he says so.
+  if (door.status === 'REJECTED' && !asksAgain) return end('REJECTED');
+  asksAgain = false;
   if (door.entry_mode === 'PASSWORD' && !isIn) return lobby('password');
   if (!isIn) {
     const { status } = await api.joinRoom(code);
@@ -150,8 +164,7 @@ function open(code, isNew = false) {
   const stop = enterRoom(store, api, code, {
     isNew,
     onend: (why) => {
-      if (why === 'UNAUTHENTICATED' || why === 'SESSION_REVOKED') api.forget?.();
-      if (why === 'UNAUTHENTICATED' || why === 'SESSION_REVOKED') welcome('Your session has ended. Come in again.');
+      if (isOver(why)) logout(ENDED);
       else end(why);
     },
   });
@@ -159,6 +172,18 @@ function open(code, isNew = false) {
     leave = () => {};
     stop();
   };
+}
+
+/** Whether a refusal says that one is not known any more. */
+const isOver = (code) => code === 'UNAUTHENTICATED' || code === 'SESSION_REVOKED';
+
+/** Ends the session, here and on the server, whether that knows it or not. */
+async function logout(message = '') {
+  leave();
+  isLoggingOut = true;
+  await api.logout().catch(() => {});
+  isLoggingOut = false;
+  welcome(message);
 }
 
 /** Changes the address, and goes there. */
@@ -194,21 +219,16 @@ $('home').addEventListener('click', (event) => {
   go('/');
 });
 $('gone-again').addEventListener('click', () => {
-  store.set({ asksAgain: true });
+  asksAgain = true;
   follow();
 });
-$('logout').addEventListener('click', async () => {
-  await api.logout().catch(() => {});
-  welcome();
-});
+$('logout').addEventListener('click', () => logout());
 $('apart').addEventListener('click', () => {
   // The session of the other tabs stays theirs.
   setApart();
   location.reload();
 });
 window.addEventListener('popstate', follow);
-// A page that comes back from the browser's memory has lost its connection in there.
-window.addEventListener('pageshow', (event) => event.persisted && follow());
 
 let seen = null;
 store.watch((state) => {
