@@ -10,6 +10,7 @@ mod news;
 mod playback;
 mod presence;
 mod resume;
+mod start;
 mod upgrade;
 
 use streamit_client::Event;
