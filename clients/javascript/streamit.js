@@ -315,6 +315,9 @@ export class DriftController {
   #dragging;
   #isStopped = false;
   #steppedAt = NaN;
+  /** How often the browser lets us look: less often where nobody looks at the page. */
+  #tickedAt = NaN;
+  #period = STEP_MS;
 
   /** What the element was told last: whether to play, how fast, and where to go while that seek is under way. */
   #wants = false;
@@ -396,7 +399,7 @@ export class DriftController {
     this.#keptPitch = media.preservesPitch;
     if ('preservesPitch' in media) media.preservesPitch = true;
     if ('preload' in media && media.preload !== 'auto') media.preload = 'auto';
-    this.#interval = this.#timers.setInterval(() => this.step(), STEP_MS);
+    this.#interval = this.#timers.setInterval(() => this.#tick(), STEP_MS);
   }
 
   /** How far the player is ahead of the room, in seconds; NaN when that is not known. */
@@ -487,6 +490,13 @@ export class DriftController {
     if (this.#keptPitch !== undefined) this.#media.preservesPitch = this.#keptPitch;
     this.#drift = NaN;
     this.#state = 'idle';
+  }
+
+  #tick() {
+    const now = this.#now();
+    if (now > this.#tickedAt) this.#period = now - this.#tickedAt;
+    this.#tickedAt = now;
+    this.step();
   }
 
   /** One look. @returns {DriftState} */
@@ -649,18 +659,21 @@ export class DriftController {
     const off = this.#estimate(since);
     const { enter_ms: enter, leave_ms: leave, seek_ms: far } = this.#limits;
     const apart = Math.abs(off) * 1000;
-    if (apart > far || (!this.#canChangeRate && apart > Math.max(enter, START_BEHIND_S * 1000))) {
+    const much = START_BEHIND_S * 1000;
+    if (apart > far || (!this.#canChangeRate && apart > Math.max(enter, much))) {
       if (this.#allowsJump(now)) return this.#jump(now, room);
     }
+    // A command that was heard too late to start by.
+    if (this.#mayJump && apart > much) return this.#jump(now, room);
     this.#mayJump = false;
     if (this.#isSettling) this.#learnStart(off);
     this.#doubts = apart > enter ? this.#doubts + 1 : 0;
     // The middle between right and the leaving threshold: two viewers who left at its two ends would be twice apart.
     if (this.#isCorrecting) this.#isCorrecting = apart > leave / 2;
-    else this.#isCorrecting = this.#doubts >= DOUBTS || (this.#isSettling || since > FROZEN_MS / 2) && apart > leave / 2;
+    else this.#isCorrecting = this.#doubts >= DOUBTS || (this.#isSettling || this.#isRare) && apart > leave / 2;
     this.#isSettling = false;
     // Whoever looks rarely, as a hidden page does, corrects gently, so as not to be past it at the next look.
-    const horizon = Math.max(HORIZON_S, 2 * since / 1000);
+    const horizon = Math.max(HORIZON_S, 2 * this.#period / 1000);
     this.#setRate(this.#isCorrecting ? 1 + clamp(-off / horizon, -MAX_RATE_CHANGE, MAX_RATE_CHANGE) : 1);
     return this.#isCorrecting && this.#canChangeRate ? 'correcting' : 'playing';
   }
@@ -775,7 +788,9 @@ export class DriftController {
   }
 
   #setRate(change) {
-    const wanted = (this.#playback?.rate ?? 1) * (Math.round(change * 200) / 200);
+    // In steps, since each change costs the sound a little; fine ones where it stays for long.
+    const steps = this.#isRare ? 5_000 : 200;
+    const wanted = (this.#playback?.rate ?? 1) * Math.round(change * steps) / steps;
     this.#rate = this.#canChangeRate ? wanted : 1;
     if (!this.#canChangeRate || Math.abs(this.#media.playbackRate - wanted) < 1e-6) return;
     try {
@@ -791,6 +806,8 @@ export class DriftController {
   #onvisible = () => {
     if (this.#document.hidden) return;
     this.#isAsleep = false;
+    this.#period = STEP_MS;
+    this.#tickedAt = NaN;
     this.step();
   };
 
@@ -879,6 +896,10 @@ export class DriftController {
     this.step();
   }
 
+  get #isRare() {
+    return this.#period > 5 * STEP_MS;
+  }
+
   get #isOverNow() {
     return this.#isOver(positionAt(this.#playback, this.#clock.now()));
   }
@@ -945,7 +966,7 @@ export const CLOSE = Object.freeze({
   4004: { meaning: 'The room has expired', action: 'stop' },
   4005: { meaning: 'The room was closed', action: 'stop' },
   4010: { meaning: 'You are banned from this room', action: 'stop' },
-  4011: { meaning: 'You were removed from this room', action: 'stop' },
+  4011: { meaning: 'You were removed from this room, or have logged out', action: 'stop' },
   4100: { meaning: 'The connection was too slow', action: 'reconnect' },
   4101: { meaning: 'The server lost its place', action: 'reconnect' },
   4102: { meaning: 'The server heard nothing', action: 'reconnect' },
@@ -1088,7 +1109,7 @@ export class Room extends EventTarget {
   drift = THRESHOLDS;
   /** The settings that were told. @type {Record<string, unknown>} */
   settings = {};
-  /** What is watched, once it changed. @type {object|null} */
+  /** What is watched. @type {{url: string|null, title: string|null, video_provider: string|null, video_id: string|null}|null} */
   source = null;
   /** The server that one is connected to. @type {string|null} */
   node = null;
@@ -1463,9 +1484,7 @@ export class Room extends EventTarget {
       case 'READINESS':
         this.readiness = frame;
         return this.#emit('readiness', frame);
-      case 'SOURCE_CHANGED':
-        this.source = frame;
-        return this.#emit('source', frame);
+      case 'SOURCE_CHANGED': return this.#onsource(frame);
       case 'JOIN_REQUEST': return this.#emit('request', frame);
       case 'ERROR': return this.#onerror(frame);
       default: // What a later server tells; to be ignored.
@@ -1503,8 +1522,18 @@ export class Room extends EventTarget {
     if (frame.node !== undefined) this.node = frame.node;
     if (frame.you) this.readiness = null; // a joiner is told what there is to tell
     this.#learnSettings(frame, ['is_chat_enabled', 'readiness', 'drift']);
+    const { source } = frame;
+    const isOther = source !== undefined && JSON.stringify(source) !== JSON.stringify(this.source);
+    if (isOther) this.source = source;
     this.#emit('participants', frame);
+    if (isOther) this.#emit('source', { type: 'SOURCE_CHANGED', ...source });
     this.#welcomed(frame.type);
+  }
+
+  #onsource(frame) {
+    const { type, ...source } = frame;
+    this.source = source;
+    this.#emit('source', frame);
   }
 
   #onhistory(frame) {
@@ -1795,6 +1824,11 @@ export class StreamIt {
     await this.#request('POST', '/api/auth/logout/', undefined, token);
   }
 
+  /** Forgets the session on this machine, without a word to the server. */
+  forget() {
+    this.#set(null);
+  }
+
   /** Who the server says one is. */
   me() {
     return this.call('GET', '/api/auth/me/');
@@ -1807,7 +1841,11 @@ export class StreamIt {
    * @returns {Promise<string>}
    */
   async token(refused) {
-    if (!this.session) throw new ApiError(401, { error: 'Authentication required', code: 'UNAUTHENTICATED' });
+    const known = () => {
+      if (this.session) return this.session.access_token;
+      throw new ApiError(401, { error: 'Authentication required', code: 'UNAUTHENTICATED' });
+    };
+    known();
     const isRefused = this.session.access_token === refused;
     if (!isRefused && this.#now() < this.#goodUntil) return this.session.access_token;
     try {
@@ -1816,7 +1854,7 @@ export class StreamIt {
       // The old one may be good for a moment longer; the server will say.
       if (isRefused || !this.session || error.status === 401 || error.status === 403) throw error;
     }
-    return this.session.access_token;
+    return known();
   }
 
   /**
