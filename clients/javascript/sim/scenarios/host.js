@@ -13,13 +13,19 @@ export function hostsAtThePlayer({ seeds, library }) {
     const [host] = viewers;
     const { random } = world;
     const aways = [];
+    // Never just a moment away, which is what streaming libraries do to a player, not people.
+    const drag = () => {
+      const { truth } = host.player;
+      const to = random.uniform(300, 3000);
+      host.player.currentTime = Math.abs(to - truth) < 10 ? to + 20 : to;
+    };
     const deeds = [
       () => host.player.play().catch(() => {}),
-      () => { host.player.currentTime = random.uniform(300, 3000); },
+      drag,
       () => host.player.pause(),
-      () => { host.player.currentTime = random.uniform(300, 3000); },
+      drag,
       () => host.player.play().catch(() => {}),
-      () => { host.player.currentTime = random.uniform(300, 3000); },
+      drag,
     ];
     for (const act of deeds) {
       act();
