@@ -35,6 +35,7 @@ export function showChat(store) {
   let isMuted = false;
   /** Whether the newest is in sight, and so to be kept there. */
   let isDown = true;
+  let height = scroll.clientHeight;
   let timer;
 
   // --- what was said
@@ -191,11 +192,16 @@ export function showChat(store) {
   });
   on($('chat-newer'), 'click', toEnd);
   on(scroll, 'scroll', () => {
-    isDown = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
+    // Not the reader's doing: there is another height now, and what follows from it comes right after this.
+    if (scroll.clientHeight !== height) return;
+    isDown = scroll.scrollHeight - scroll.scrollTop - height < 60;
     if (isDown) show($('chat-newer'), false);
   });
   // What is read stays in sight when the space for it changes.
-  const resized = new ResizeObserver(() => isDown && toEnd());
+  const resized = new ResizeObserver(() => {
+    height = scroll.clientHeight;
+    if (isDown) toEnd();
+  });
   resized.observe(scroll);
 
   log.replaceChildren();

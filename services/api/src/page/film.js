@@ -225,7 +225,17 @@ export function showFilm(store, api) {
     volume.style.setProperty('--done', `${volume.value * 100}%`);
     reface($('fullscreen'), isFull() ? 'unfull' : 'full', isFull() ? 'Leave full screen' : 'Full screen',
       isFull() ? 'Leave full screen (f)' : 'Full screen (f)');
-    show($('unblock'), drift.state === 'blocked' || drift.isMutedStart);
+    drawUnblock();
+  }
+
+  /** What a browser that refuses sound, or all of it, wants a click for. */
+  function drawUnblock() {
+    const isMuted = drift.isMutedStart;
+    show($('unblock'), isMuted || drift.state === 'blocked');
+    $('unblock').classList.toggle('sound', isMuted);
+    $('unblock').querySelector('use').setAttribute('href', isMuted ? '#i-silent' : '#i-play');
+    write($('unblock-what'), isMuted ? 'Turn the sound on' : 'Join the film');
+    write($('unblock-why'), isMuted ? 'Your browser muted it.' : 'Your browser waits for a click before it plays.');
   }
 
   const unwatch = store.watch((state) => {
