@@ -6,6 +6,7 @@
 mod alone;
 mod evening;
 mod harness;
+mod library;
 mod screenshots;
 mod sync;
 mod track;
