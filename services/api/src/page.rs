@@ -58,13 +58,18 @@ macro_rules! part {
 /// All files but the page itself.
 static FILES: &[File] = &[
     part!("style.css", CSS),
+    part!("chat.js", SCRIPT),
     part!("dom.js", SCRIPT),
+    part!("film.js", SCRIPT),
     part!("gone.js", SCRIPT),
     part!("notices.js", SCRIPT),
+    part!("panel.js", SCRIPT),
     part!("people.js", SCRIPT),
     part!("settings.js", SCRIPT),
     part!("share.js", SCRIPT),
     part!("store.js", SCRIPT),
+    part!("view-enter.js", SCRIPT),
+    part!("view-room.js", SCRIPT),
     part!("watch.js", SCRIPT),
     part!("whoami.js", SCRIPT),
     part!("icon.svg", SVG),
@@ -157,6 +162,7 @@ impl Served {
             }
             Wanted::Nothing => {
                 headers.remove(CONTENT_TYPE);
+                headers.remove(CACHE_CONTROL); // a refusal is not to be kept
                 (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{length}"), Bytes::new())
             }
         };

@@ -18,7 +18,7 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use streamit_bus::Quota;
 use streamit_domain::rate::Rate;
 use streamit_domain::{RoomCode, RoomId};
-use streamit_edge::{Peer, Seat, is_allowed};
+use streamit_edge::{Peer, Seat, Stream, is_allowed};
 use streamit_wire::code::close;
 use streamit_wire::{Code, v1};
 use tokio::net::TcpStream;
@@ -96,13 +96,13 @@ pub async fn upgrade(
 
 /// The socket below a connection that hyper has upgraded, and what was read of it already.
 fn take_apart(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
-    let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+    let Ok(parts) = downcast::<TokioIo<Stream>>(upgraded) else {
         tracing::error!("a WebSocket came over something that is not TCP");
         return None;
     };
     // Registered anew, because the runtime remembers the task that waited for the socket last: as long as it does, that
     // task's 2 KiB stay, although it has ended.
-    let stream = parts.io.into_inner().into_std().and_then(TcpStream::from_std).ok()?;
+    let stream = parts.io.into_inner().into_inner().into_std().and_then(TcpStream::from_std).ok()?;
     // Copied, because hyper's buffer is large and mostly empty: kept, it would cost every idle connection 16 KiB.
     Some((stream, Bytes::copy_from_slice(&parts.read_buf)))
 }

@@ -9,9 +9,11 @@ mod peer;
 mod rest;
 mod seats;
 mod serve;
+mod stall;
 
 pub use options::{Limits, Origins, Proxies};
 pub use origin::is_allowed;
 pub use peer::Peer;
 pub use seats::Seat;
 pub use serve::{listen, serve};
+pub use stall::Stream;

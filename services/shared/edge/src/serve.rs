@@ -22,6 +22,7 @@ use tower::ServiceExt;
 
 use crate::rest;
 use crate::seats::{Seat, Seats, Spare};
+use crate::stall::Stream;
 
 /// How long a client may take to send its headers, and to ask for anything at all.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -158,7 +159,7 @@ async fn connection(
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
-    let serving = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let serving = http.serve_connection_with_upgrades(TokioIo::new(Stream::new(stream)), service);
     tokio::pin!(serving);
     let silence = async {
         tokio::time::sleep(patience).await;
