@@ -149,17 +149,18 @@ fn greet(address: SocketAddr) -> anyhow::Result<()> {
     } else {
         address.to_string()
     };
-    let mut text = format!("listening http://{address}\n");
-    text.push_str(&format!(
-        "\n  Serving HTTP at http://{host}/api/ and WebSockets at ws://{host}/ws/room/<code>/. Try it:\n\n"
-    ));
-    text.push_str(&format!(
-        "  TOKEN=$(curl -s http://{host}/api/auth/guest/ -d '{{\"display_name\":\"Ana\"}}' -H 'content-type: application/json' | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/'); CODE=$(curl -s http://{host}/api/rooms/create/ -d '{{}}' -H 'content-type: application/json' -H \"authorization: Bearer $TOKEN\" | sed 's/.*\"code\":\"\\([^\"]*\\)\".*/\\1/'); echo \"room $CODE\"\n"
-    ));
-    text.push_str(&format!(
-        "  curl -sN --http1.1 --max-time 5 -o - -H 'connection: upgrade' -H 'upgrade: websocket' -H 'sec-websocket-version: 13' -H 'sec-websocket-key: c3RyZWFtaXQgc3RyZWFtaQ==' \"http://{host}/ws/room/$CODE/?token=$TOKEN\" | cat -v\n\n"
-    ));
-    say(&text)
+    say(&format!(
+        r#"listening http://{address}
+
+  Watch together: open http://{host}/ in a browser, make a room, and send its link to somebody.
+
+  From a terminal, over HTTP at http://{host}/api/ and a WebSocket at ws://{host}/ws/room/<code>/:
+
+  H={host}; get() {{ sed "s/.*\"$1\":\"\([^\"]*\)\".*/\1/"; }}; TOKEN=$(curl -s $H/api/auth/guest/ --json '{{"display_name":"Ana"}}' | get access_token); CODE=$(curl -s -X POST $H/api/rooms/create/ -H "authorization: Bearer $TOKEN" | get code); echo "room $CODE"
+  curl -sN --http1.1 --max-time 5 -o - -H 'connection: upgrade' -H 'upgrade: websocket' -H 'sec-websocket-version: 13' -H 'sec-websocket-key: c3RyZWFtaXQgc3RyZWFtaQ==' "$H/ws/room/$CODE/?token=$TOKEN" | cat -v
+
+"#
+    ))
 }
 
 /// Says something to whoever started this program: not a log event.

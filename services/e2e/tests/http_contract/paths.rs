@@ -9,6 +9,7 @@ on_both! {
     what_does_not_exist_is_told_in_the_form_of_all_refusals,
     the_wrong_method_is_told_with_the_right_ones,
     health_is_told_to_anybody,
+    the_watch_page_and_its_film_are_served_to_anybody,
 }
 
 async fn a_call_is_written_with_or_without_its_last_slash_and_with_or_without_v1(system: &System) {
@@ -96,5 +97,29 @@ async fn health_is_told_to_anybody(system: &System) {
         for path in ["/livez", "/readyz", "/api/health/", "/api/health", "/api/v1/health/"] {
             system.http(i).raw("GET", path, None).await.unwrap().is(200);
         }
+    }
+}
+
+async fn the_watch_page_and_its_film_are_served_to_anybody(system: &System) {
+    for api in 0..system.apis() {
+        let http = system.browser(api);
+        let page = http.request("GET", "/r/ABC234").send().await.unwrap();
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+        assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
+        assert!(page.text().contains("streamit-ws"), "{}", page.text());
+        for path in ["/streamit.js", "/page/watch.js", "/page/style.css", "/favicon.svg", "/robots.txt"] {
+            let file = http.request("GET", path).send().await.unwrap();
+            assert_eq!(file.status, 200, "{path}");
+            let tag = file.header("etag").unwrap();
+            let again = http.request("GET", path).header("if-none-match", tag).send().await.unwrap();
+            assert_eq!((again.status, again.body.len()), (304, 0), "{path}");
+        }
+        // A player that seeks: the beginning, then the end.
+        for (range, length) in [("bytes=0-1023", 1_024), ("bytes=-4096", 4_096)] {
+            let part = http.request("GET", "/sample.mp4").header("range", range).send().await.unwrap();
+            assert_eq!((part.status, part.body.len()), (206, length), "{range}");
+            assert_eq!(part.header("content-type"), Some("video/mp4"));
+        }
+        http.request("POST", "/").send().await.unwrap().is_refused(405, "METHOD_NOT_ALLOWED");
     }
 }
