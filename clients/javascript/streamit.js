@@ -1013,6 +1013,8 @@ const SILENCE_MS = 10_000;
 const LAST_WORD_MS = 5_000;
 /** Two clocks of one machine that part by more than this: it slept, or one of them was set. */
 const PARTED_MS = 1_000;
+/** No film is told to begin later than this. */
+const AHEAD_MOST_MS = 2_000;
 /** After a pause this long the clock is measured anew. */
 const PAUSE_MS = 30_000;
 
@@ -1575,6 +1577,12 @@ export class Room extends EventTarget {
 
   #onplayback({ type, ...state }) {
     if (!(this.playback && state.version < this.playback.version)) {
+      if (state.server_time - this.clock.now() - this.clock.bound > AHEAD_MOST_MS) {
+        // The room's clock was set. Until it is measured again nobody knows the time, and films simply go on.
+        this.clock.reset();
+        this.#measure();
+        if (this.status === 'open') this.#tick();
+      }
       this.playback = { ...state, epoch: this.epoch };
       this.#emit('playback', this.playback);
     }

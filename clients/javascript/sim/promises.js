@@ -13,6 +13,7 @@ export const PROMISES = {
   afterCommand: { p99: 80 },
   afterHidden: { p99: 100 },
   afterClick: { p99: 100 },
+  whileClocksAreSet: { p99: 80 },
   afterTrouble: { p99: 80 },
   seekGap: 5000,
   rates: [0.95, 1.05],

@@ -25,6 +25,12 @@ export function anyMachine(random) {
   };
 }
 
+/** The same, but from one play() to the next it may take anything between 10 and 120 ms: there is nothing to learn. */
+export function moodyMachine(random) {
+  const { player, ...machine } = anyMachine(random);
+  return { ...machine, player: { ...player, startDelay: [10, 120], startSpread: 0 } };
+}
+
 /**
  * A line of everyday: 20 to 200 ms there and back, one way up to half as long again as the other.
  *

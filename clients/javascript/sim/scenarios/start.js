@@ -1,22 +1,25 @@
 import { distances, trials } from '../world/measure.js';
-import { everydayLine, openRoom } from './people.js';
+import { openRoom } from './people.js';
 
 /**
  * The host presses play and pause all evening; how far apart do the viewers start? The start of a viewer is the moment
  * at which the film would have stood where the host began it, had it run all the time: somebody who starts late, but as
  * much further on, is not late.
  *
- * @returns {Promise<{first: number[], later: number[]}>} distances between two viewers, in ms: of each machine's first
- *   start, when nobody knows yet how long it needs, and of those after it
+ * @returns {Promise<{first: number[], later: number[], settled: number[]}>} distances between two viewers, in ms: of
+ *   each machine's first start, when nobody knows yet how long it needs; of those after it; and three seconds after each
  */
-export async function startSkews({ seeds, line = everydayLine, server, library, plays = 8, count = 4 }) {
+export async function startSkews({ seeds, line, machine, server, library, plays = 8, count = 4 }) {
   const evenings = await trials(seeds, async (seed) => {
-    const { world, room, viewers } = await openRoom(seed, { count, line, server, viewer: { library } });
+    const { world, room, viewers } = await openRoom(seed, { count, line, machine, server, viewer: { library } });
     const skews = [];
+    const settled = [];
     for (let play = 0; play < plays; play += 1) {
       const begun = viewers.map(({ player }) => player.starts.length);
       viewers[0].room.play();
-      await world.run(world.random.uniform(5000, 9000));
+      await world.run(3000 + room.lead);
+      settled.push(distances(viewers.map(({ ahead }) => ahead * 1000)));
+      await world.run(world.random.uniform(2000, 5000));
       const { time } = room.state;
       skews.push(distances(viewers.map(({ player }, at) => {
         const start = player.starts[begun[at]];
@@ -25,7 +28,11 @@ export async function startSkews({ seeds, line = everydayLine, server, library, 
       viewers[0].room.pause();
       await world.run(world.random.uniform(3000, 5000));
     }
-    return { first: skews[0], later: skews.slice(1).flat() };
+    return { first: skews[0], later: skews.slice(1).flat(), settled: settled.flat() };
   });
-  return { first: evenings.flatMap(({ first }) => first), later: evenings.flatMap(({ later }) => later) };
+  return {
+    first: evenings.flatMap(({ first }) => first),
+    later: evenings.flatMap(({ later }) => later),
+    settled: evenings.flatMap((evening) => evening.settled),
+  };
 }

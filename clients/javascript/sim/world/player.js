@@ -41,7 +41,8 @@ export class Player extends EventTarget {
   /**
    * @param {object} nature
    * @param {number} [nature.error] how much faster its clock is, in millionths
-   * @param {number} [nature.startDelay] what this device needs from play() to the first frame, ms
+   * @param {number|number[]} [nature.startDelay] what this device needs from play() to the first frame, ms; or the least
+   *   and the most of it, if that changes from one start to the next
    * @param {number} [nature.startSpread] what chance adds to it, ms in the mean
    * @param {number[]} [nature.seekDelay] least and most, ms
    * @param {number} [nature.step] the position is told in steps of so many ms
@@ -198,7 +199,8 @@ export class Player extends EventTarget {
   #begin() {
     if (this.paused || this.#isMoving || this.#start || this.seeking || this.readyState < 3) return;
     const { startDelay, startSpread } = this.#nature;
-    this.#start = this.#world.after(startDelay + this.#random.exponential(startSpread), () => {
+    const needs = Array.isArray(startDelay) ? this.#random.uniform(...startDelay) : startDelay;
+    this.#start = this.#world.after(needs + this.#random.exponential(startSpread), () => {
       this.#start = null;
       this.#since = this.#world.time;
       this.#isMoving = true;

@@ -84,6 +84,14 @@ export class Server {
     return { send: (frame) => connection.up.send(frame), close: connection.end };
   }
 
+  /** Somebody sets the clock that all nodes follow: the room is told the same position under a new anchor. */
+  setClock(step) {
+    const { position } = this;
+    this.#options.epoch += step;
+    const { is_playing, version } = this.state;
+    this.#tell({ is_playing, time: position, server_time: this.#now(0), version: version + 1 });
+  }
+
   /** A node dies with all its connections. */
   kill(node) {
     for (const connection of [...this.#connections].filter((one) => one.node === node)) {
@@ -98,9 +106,11 @@ export class Server {
     const willPlay = type === 'PLAY' || (type === 'SEEK' && this.state.is_playing);
     const begin = now + Math.round(willPlay ? this.lead : 0);
     const position = time ?? this.positionAt(now);
-    this.state = {
-      ...this.state, is_playing: willPlay, time: position, server_time: begin, version: this.state.version + 1,
-    };
+    this.#tell({ is_playing: willPlay, time: position, server_time: begin, version: this.state.version + 1 });
+  }
+
+  #tell(change) {
+    this.state = { ...this.state, ...change };
     for (const { down } of this.#connections) down.send(this.state);
   }
 
