@@ -12,6 +12,11 @@ export const test = isNode
   ? (await import('node:test')).test
   : (name, body) => { tests.push({ name, body }); };
 
+/** What a file beside the tests holds. @type {(url: URL) => Promise<string>} */
+export const readText = isNode
+  ? async (url) => (await import('node:fs/promises')).readFile(url, 'utf8')
+  : async (url) => (await fetch(url)).text();
+
 const show = (value) => {
   try {
     return typeof value === 'number' ? String(value) : JSON.stringify(value) ?? String(value);
