@@ -1060,7 +1060,7 @@ export class RoomError extends Error {
  *
  * | event | when |
  * |---|---|
- * | `status` | {@link Room#status} changed; `{status, closeCode, retryAt}` |
+ * | `status` | {@link Room#status} changed; `{status, closeCode, closeReason, retryAt}` |
  * | `participants` | there is a new list of who is here |
  * | `joined`, `left` | somebody came or went |
  * | `history` | messages came at once: added when `resumed`, else they replace all there were |
@@ -1074,7 +1074,7 @@ export class RoomError extends Error {
  * | `updated` | settings, or how many are online |
  * | `source` | something else is watched |
  * | `refused` | the server did not do what was asked |
- * | `closed` | it is over; `{code, meaning, action}` |
+ * | `closed` | it is over; `{code, reason, meaning, action}` |
  */
 export class Room extends EventTarget {
   /** The code of the room. @readonly */
@@ -1085,6 +1085,8 @@ export class Room extends EventTarget {
   status = 'idle';
   /** Why the last connection ended; null before any did. @type {number|null} */
   closeCode = null;
+  /** The server's word for it, as `KICKED` or `SESSION_REVOKED`, which share a code; empty when there was none. */
+  closeReason = '';
   /** When the next try is due while `waiting`, on the monotonic clock (`performance.now()`). @type {number|null} */
   retryAt = null;
 
@@ -1337,6 +1339,7 @@ export class Room extends EventTarget {
   #lost(code, reason, token) {
     this.#drop();
     this.closeCode = code;
+    this.closeReason = wordOf(reason);
     if (this.#now() - this.#openedAt >= STEADY_MS) this.#failures = 0;
     this.#openedAt = NaN;
     const action = closeAction(code);
@@ -1351,7 +1354,7 @@ export class Room extends EventTarget {
       this.#notBefore = this.#now() + (hint ?? 0);
       this.#wait(pause);
     } else {
-      this.#end(code);
+      this.#end(code, this.closeReason);
     }
   }
 
@@ -1369,9 +1372,10 @@ export class Room extends EventTarget {
     this.#setStatus('waiting');
   }
 
-  #end(code) {
+  #end(code, reason = '') {
     this.#drop();
     this.closeCode = code;
+    this.closeReason = reason;
     this.retryAt = null;
     for (const name of PAGE_EVENTS) this.#page?.removeEventListener(name, this.#onpage);
     this.#page?.document?.removeEventListener('visibilitychange', this.#onpage);
@@ -1379,12 +1383,12 @@ export class Room extends EventTarget {
       this.#settle(clientId, new RoomError('CLOSED', 'The room is closed'));
     }
     this.#setStatus('closed');
-    this.#emit('closed', { code, meaning: CLOSE[code]?.meaning ?? 'The room is closed', action: closeAction(code) });
+    this.#emit('closed', { code, reason, meaning: CLOSE[code]?.meaning ?? 'The room is closed', action: closeAction(code) });
   }
 
   #setStatus(status) {
     this.status = status;
-    this.#emit('status', { status, closeCode: this.closeCode, retryAt: this.retryAt });
+    this.#emit('status', { status, closeCode: this.closeCode, closeReason: this.closeReason, retryAt: this.retryAt });
   }
 
   /** The network or the page is back: look at once whether the connection lives, or try again. */
@@ -1703,6 +1707,9 @@ function hangUp(socket) {
     // It is closed already.
   }
 }
+
+/** The code that a server closes with as a word, if it does. */
+const wordOf = (reason) => (/^[A-Z_]{1,64}$/.test(reason) ? reason : '');
 
 /** When the server wants to see us again, in milliseconds, if its reason tells. */
 function hintOf(reason) {

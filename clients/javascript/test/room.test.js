@@ -169,7 +169,7 @@ test('a close below 4100 is the end; messages under way are given up', async () 
     await assert.rejects(done, (error) => assert.equal(error.code, 'CLOSED'));
     await here.time.pass(120_000);
     assert.equal([here.room.status, here.room.closeCode, here.sockets.length, here.time.pending], ['closed', code, 1, 0]);
-    assert.equal(here.of('closed').map((detail) => detail.code), [code]);
+    assert.equal(here.of('closed').map((detail) => [detail.code, detail.reason]), [[code, 'WORD']]);
   }
 });
 
