@@ -229,7 +229,7 @@ export class Player extends EventTarget {
   }
 
   #watchEnd() {
-    this.#world.every(100, () => {
+    this.#world.every(1000, () => {
       if (!this.#isMoving || this.truth < this.duration) return;
       this.#halt();
       this.paused = true;
