@@ -131,14 +131,8 @@ export function showFilm(store, api) {
     // At its end a film begins anew.
     if (film.ended) room.play(0);
     else room.play();
-    $('pause').hidden = false;
-    $('pause').focus();
   });
-  on($('pause'), 'click', () => {
-    room.pause();
-    $('play').hidden = false;
-    $('play').focus();
-  });
+  on($('pause'), 'click', () => room.pause());
   on(seek, 'input', () => {
     isDragging = true;
     tick();
@@ -244,6 +238,7 @@ export function showFilm(store, api) {
     const [mayControl, isOpen] = [room.mayControl, room.status === 'open'];
     const isHost = room.you?.id === room.hostId && room.you !== null;
     const isPlaying = room.playback?.is_playing === true || room.playback?.held === true;
+    const held = document.activeElement;
     show($('play'), mayControl && !isPlaying);
     show($('pause'), mayControl && isPlaying);
     for (const id of ['play', 'pause']) $(id).disabled = !isOpen || address === null;
@@ -251,6 +246,10 @@ export function showFilm(store, api) {
     const isEmpty = isOpen && address === null;
     const isPicking = isHost && isOpen && (state.isPicking || isEmpty);
     show($('picker'), isPicking);
+    // Whoever held what is gone now holds what has taken its place.
+    const isLost = (held === $('play') && isPlaying) || (held === $('pause') && !isPlaying)
+      || (!isPicking && $('picker').contains(held));
+    if (isLost && mayControl) $(isPlaying ? 'pause' : 'play').focus();
     show($('picker-close'), address !== null);
     show($('picker-open'), isHost && address !== null);
     show($('empty-stage'), isEmpty && !isPicking);

@@ -14,6 +14,14 @@ import { now } from './store.js';
  * @property {{label: string, run: () => void}} [act]
  */
 
+/** What a connection ended for, where it is worth telling. */
+const LOST = {
+  1012: 'The server restarts. Coming back',
+  1013: 'No place is free right now. Trying again',
+  4104: 'That was too much at once. Coming back',
+  4105: 'There are too many windows of yours. Trying again',
+};
+
 /**
  * What is to be said now.
  *
@@ -25,8 +33,7 @@ export function notice(state) {
   if (!room) return null;
   if (room.status === 'connecting') return { text: state.wasOpen ? 'Reconnecting …' : 'Connecting …' };
   if (room.status === 'waiting') {
-    const text = state.isFull ? 'The room is full. Trying again' : 'The connection is lost. Trying again';
-    return { text, until: room.retryAt, isBad: true };
+    return { text: LOST[room.closeCode] ?? 'The connection is lost. Trying again', until: room.retryAt, isBad: true };
   }
   if (filmError) return { text: filmError, isBad: true };
   if (news?.until > now()) return { text: news.text };

@@ -51,9 +51,9 @@ export function showPanel(store) {
 
   function draw() {
     const off = drift.drift * 1000;
-    past.push(off);
-    if (past.length > KEPT) past.shift();
     const runs = ['playing', 'correcting'].includes(drift.state);
+    past.push(runs ? off : NaN);
+    if (past.length > KEPT) past.shift();
     toggle.toggleAttribute('data-far', runs && Math.abs(off) > 3 * FRAME_MS);
     write($('panel-short'), runs && Number.isFinite(off) ? `${Math.abs(off).toFixed(0)} ms from the room` : 'In sync?');
     if (panel.hidden || document.hidden) return;
@@ -79,7 +79,8 @@ export function showPanel(store) {
     }
     const pen = line.getContext('2d');
     const style = getComputedStyle(line);
-    const most = Math.max(2 * FRAME_MS, ...past.filter(Number.isFinite).map(Math.abs));
+    // What is beyond is cut off: after one jump the rest would be a flat line for a minute.
+    const most = Math.min(Math.max(2 * FRAME_MS, ...past.filter(Number.isFinite).map(Math.abs)), 5 * FRAME_MS);
     const y = (ms) => height / 2 - (ms / most) * (height / 2 - 2);
     pen.setTransform(scale, 0, 0, scale, 0, 0);
     pen.clearRect(0, 0, width, height);

@@ -47,7 +47,6 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
     status: () => {
       document.body.dataset.status = room.status;
       if (room.status === 'open') store.set({ wasOpen: true, news: null });
-      store.state.isFull = room.status === 'waiting' && room.closeReason === 'ROOM_FULL';
     },
     participants: ({ detail }) => {
       // Sent at once to everybody who connects: whoever asks to come in is told of again after it.
@@ -103,7 +102,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
 
   store.set({
     view: 'room', code, room, drift, requests: [], muted: new Map(), hostAwayUntil: null, news: null, filmError: null,
-    isPicking: false, wasOpen: false, isFull: false,
+    isPicking: false, wasOpen: false,
   });
   write($('room-code'), code);
   write($('room-title'), `Room ${code}`);

@@ -31,7 +31,7 @@ let isLoggingOut = false;
 const ws = document.querySelector('meta[name=streamit-ws]').content;
 const store = new Store({
   view: 'idle', code: null, session: null, room: null, drift: null, gone: null, requests: [], muted: new Map(),
-  hostAwayUntil: null, news: null, filmError: null, isPicking: false, wasOpen: false, isFull: false, entryMode: null,
+  hostAwayUntil: null, news: null, filmError: null, isPicking: false, wasOpen: false, entryMode: null,
 });
 const api = new StreamIt({
   storage,
@@ -99,6 +99,7 @@ async function follow() {
   leave();
   const named = /^\/r\/([^/]+)\/?$/.exec(location.pathname)?.[1];
   store.set({ code: named ? codeIn(named) : null, gone: null });
+  if (named && named !== store.state.code) history.replaceState(null, '', `/r/${store.state.code}`);
   if (!api.session) return welcome();
   if (!named) return lobby();
   await tried(mine, () => enter(store.state.code, mine));
