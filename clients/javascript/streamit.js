@@ -257,6 +257,10 @@ const ANSWER_MS = 3_000;
 const DRAG_MS = 200;
 /** Browsers let the timers of a page that nobody sees run this rarely. */
 const HIDDEN_LOOK_MS = 1_000;
+/** No player takes longer from `play()` to its first frame, unless it has to wait for data. */
+const START_MOST_MS = 300;
+/** Where a storage keeps what a start takes. */
+const START_KEY = 'streamit.start';
 /** When a start is measured: players need a moment to run steadily. */
 const SETTLED_MS = 300;
 /** How much of a new reading goes into the estimate of the drift; the rest is what was expected. */
@@ -304,6 +308,7 @@ export class DriftController {
   #mayControl;
   #tell;
   #mutedStart;
+  #storage;
 
   /** @type {PlaybackState|null} */
   #playback = null;
@@ -373,6 +378,8 @@ export class DriftController {
    * @param {(position: number) => void} [options.onbuffering] the player can't go on
    * @param {(state: DriftState) => void} [options.onchange]
    * @param {boolean} [options.mutedStart] start without sound where the browser refuses a start with it
+   * @param {Pick<Storage, 'getItem'|'setItem'>|null} [options.storage] where it is kept what a start takes on this
+   *   machine, so that the first one of the next visit is in time, too: `localStorage`
    * @param {() => number} [options.now] a monotonic clock, in milliseconds
    * @param {typeof globalThis.setTimeout} [options.setTimeout]
    * @param {typeof globalThis.clearTimeout} [options.clearTimeout]
@@ -382,6 +389,7 @@ export class DriftController {
    */
   constructor(media, {
     clock, thresholds = THRESHOLDS, mayControl = false, oncommand, onready, onbuffering, onchange, mutedStart = false,
+    storage = null,
     now = () => performance.now(), document = globalThis.document ?? null, ...timers
   }) {
     this.#media = media;
@@ -391,6 +399,8 @@ export class DriftController {
     this.#tell = { command: oncommand, ready: onready, buffering: onbuffering };
     this.onchange = onchange;
     this.#mutedStart = mutedStart;
+    this.#storage = storage;
+    this.#recallStarts();
     this.#now = now;
     this.#document = document;
     this.#timers = timersOf(timers);
@@ -693,9 +703,25 @@ export class DriftController {
       // The first start tells nearly all there is to know of a machine, those after it even out the noise.
       const weight = Math.max(0.25, 1 / (this.#starts + 1.2));
       this.#starts += 1;
-      this.#playCost = clamp(this.#playCost - off * 1000 * weight, 0, 300);
+      this.#playCost = clamp(this.#playCost - off * 1000 * weight, 0, START_MOST_MS);
+      try {
+        this.#storage?.setItem(START_KEY, String(Math.round(this.#playCost)));
+      } catch {
+        // A full or forbidden storage: then it is learnt again.
+      }
     }
     this.#wasOnTime = false;
+  }
+
+  #recallStarts() {
+    try {
+      const kept = this.#storage?.getItem(START_KEY) ?? '';
+      if (!/^\d{1,3}$/.test(kept)) return;
+      this.#playCost = clamp(Number(kept), 0, START_MOST_MS);
+      this.#starts = 1;
+    } catch {
+      // A forbidden storage.
+    }
   }
 
   #learnSeek(now) {
@@ -1005,6 +1031,8 @@ const STEADY_MS = 10_000;
 /** For so long a connection may take until the room is there. A server in a storm lets people in by turns. */
 const JOIN_MS = 20_000;
 
+const AFTER_ERROR_MS = 1_000;
+
 const PING_FAST_MS = 100;
 const PING_HUNGRY_MS = 1_000;
 const PING_MS = 3_000;
@@ -1202,11 +1230,9 @@ export class Room extends EventTarget {
   close() {
     if (this.status === 'closed' || this.status === 'idle') return;
     const socket = this.#drop();
-    try {
-      socket?.close(1000);
-    } catch {
-      // It is closed already.
-    }
+    // Browsers call it an error to close what is not open yet.
+    if (socket?.readyState === CONNECTING) socket.onopen = () => socket.close(1000);
+    else socket?.close(1000);
     this.#end(1000);
   }
 
@@ -1310,7 +1336,12 @@ export class Room extends EventTarget {
     const lose = (code, reason) => turn === this.#turn && this.#lost(code, reason, token);
     socket.onmessage = ({ data }) => turn === this.#turn && this.#hear(data);
     socket.onclose = ({ code, reason }) => lose(code, reason);
-    socket.onerror = () => {};
+    socket.onerror = () => {
+      // A close follows at once, as it should, but not in every environment.
+      if (turn !== this.#turn) return;
+      this.#timers.clearTimeout(this.#deadline);
+      this.#deadline = this.#timers.setTimeout(() => lose(1006, ''), AFTER_ERROR_MS);
+    };
     this.#deadline = this.#timers.setTimeout(() => {
       hangUp(socket);
       lose(1006, '');
@@ -1697,6 +1728,7 @@ export class Room extends EventTarget {
   }
 }
 
+const CONNECTING = 0;
 const PAGE_EVENTS = ['online', 'offline', 'pageshow', 'focus'];
 
 /** Ends a connection that nobody answers on; 1000 would tell the room that one has left. */

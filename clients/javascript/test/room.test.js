@@ -266,6 +266,32 @@ test('a server that never lets one in is given up', async () => {
   assert.equal(here.of('joined'), [], 'what the old one says is not listened to');
 });
 
+test('an error that no close follows is a loss, too', async () => {
+  const here = visit();
+  await here.dial();
+  here.socket.onerror();
+  await here.time.until(() => here.sockets.length === 2, 3_000);
+});
+
+test('leaving while it connects closes what opens later', async () => {
+  const here = visit();
+  await here.dial();
+  here.socket.readyState = 0;
+  here.room.close();
+  assert.equal(here.socket.closed, null);
+  here.socket.onopen();
+  assert.equal([here.socket.closed, here.room.status, here.time.pending], [1000, 'closed', 0]);
+});
+
+test('the word that a server closes with is told', async () => {
+  for (const [reason, word] of [['KICKED', 'KICKED'], ['{"retry_in_ms":5}', ''], ['<b>', '']]) {
+    const here = visit();
+    await here.come();
+    here.socket.end(4011, reason);
+    assert.equal([here.room.closeReason, here.of('closed')[0].reason], [word, word]);
+  }
+});
+
 test('a network that went away without a word is noticed', async () => {
   const here = visit();
   await here.come();
@@ -423,6 +449,19 @@ test('a room clock that jumps is measured anew at once', async () => {
   here.ahead = 1_000_700;
   await here.time.pass(4_500);
   assert.near(here.room.clock.offset, 1_000_700, here.room.clock.bound);
+  assert.equal(here.room.clock.isReady, true);
+});
+
+test('a film that begins later than any can tells that the room\'s clock was set', async () => {
+  const here = visit();
+  await here.come();
+  here.answering();
+  await here.time.pass(10_000);
+  here.ahead = 4_600_000;
+  here.playback({ version: 9, is_playing: true, server_time: here.time.now() + here.ahead + 150 });
+  assert.ok(Number.isNaN(here.room.clock.now()), 'nobody knows the time now');
+  await here.time.pass(1_500);
+  assert.near(here.room.clock.offset, 4_600_000, here.room.clock.bound);
   assert.equal(here.room.clock.isReady, true);
 });
 
