@@ -10,6 +10,7 @@
 //! | who comes and goes, host away and back | `presence` |
 //! | a roster that was lost, a node that was paused | `recovery` |
 //! | chat, moderation by members | `commands` |
+//! | whose players are ready, holding the film | `readiness` |
 //! | playback: commands, what is shown, putting it back | `playback` |
 //! | facts, versions, what the bus tells | `news` |
 
@@ -21,6 +22,7 @@ mod members;
 mod news;
 mod playback;
 mod presence;
+mod readiness;
 mod recovery;
 pub mod shell;
 pub mod tail;
@@ -189,6 +191,7 @@ pub struct Room {
     /// The longest of all nodes, as of the last comparison with the store.
     longest_round_trip: Option<Duration>,
     list_due: bool,
+    watch: readiness::Watch,
 
     effects: Vec<Effect>,
 }
@@ -254,6 +257,7 @@ impl Room {
             round_trip: None,
             longest_round_trip: None,
             list_due: false,
+            watch: readiness::Watch::open(&opening.playback.0, now),
             effects: Vec::new(),
         }
     }
@@ -286,6 +290,7 @@ impl Room {
             Input::Appended(drafts, result) => self.on_appended(drafts, result, now),
             Input::PlaybackSet(next, result) => self.on_playback_set(next, result, now),
             Input::PlaybackRead(result) => self.on_playback_read(result, now),
+            Input::Reported(words, gave_up, result) => self.on_reported(&words, gave_up, result, now),
             Input::Moderated(connection, result) => self.on_moderated(connection, result),
             Input::Tick => {}
         }
@@ -299,7 +304,7 @@ impl Room {
         let leave = self.leaving.iter().map(|(due, _)| *due).min();
         let leave = leave.filter(|_| !self.is_leaving && !self.is_reentering);
         let count = self.is_count_due.then_some(self.count_told + COUNT_MS);
-        [leave, self.gap_due, count, self.recovery_due()]
+        [leave, self.gap_due, count, self.recovery_due(), self.watch_due()]
             .into_iter()
             .flatten()
             .fold(self.heartbeat_due, u64::min)
@@ -341,6 +346,7 @@ impl Room {
         if self.is_count_due && self.count_told + COUNT_MS <= now.up {
             self.tell_count(now);
         }
+        self.watch_time(now);
         if self.heartbeat_due <= now.up {
             self.heartbeat_due = self.members.heartbeat(now.up);
             self.round_trip = self.members.round_trip();

@@ -239,6 +239,14 @@ impl World {
                 |store| store.playback(),
                 move |world, result| world.answer(to, Input::PlaybackRead(result)),
             ),
+            Effect::ReportReady(words, gave_up, seen) => {
+                let sent = words.clone();
+                self.ask_store(
+                    at,
+                    move |store| done(store.rooms().report_ready(ROOM, &sent, gave_up, seen)),
+                    move |world, result| world.answer(to, Input::Reported(words, gave_up, result)),
+                );
+            }
             Effect::Moderate(connection, request) => self.ask_api(
                 at,
                 move |world| world.moderate(&request),

@@ -29,6 +29,7 @@ impl Room {
                 self.on_chat(Draft { connection, user, text, client_id }, now);
             }
             ClientFrame::Playback(command) => self.on_command(connection, user, command, now),
+            ClientFrame::Readiness(said) => self.on_said(connection, said, now),
             ClientFrame::SyncCheck { client_time } => self.on_sync_check(connection, client_time, now),
             ClientFrame::Moderate { action, target, seconds } => {
                 if self.facts.host != user {
@@ -45,7 +46,7 @@ impl Room {
                 self.effects.push(Effect::Moderate(connection, request));
             }
             // Answered by the connection itself; and watch progress has no home yet.
-            ClientFrame::Ping { .. } | ClientFrame::PlayerEvent | ClientFrame::Readiness(_) => {}
+            ClientFrame::Ping { .. } | ClientFrame::PlayerEvent => {}
         }
     }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamit_bus::{
-    Cas, Entry, EntryKey, Error as BusError, Expect, LiveVersions, Notice, Roster, RosterChange,
+    BookChange, Cas, Entry, EntryKey, Error as BusError, Expect, LiveVersions, Notice, Roster, RosterChange,
 };
+use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{ConnectionId, Incarnation, Playback, SessionId, Timestamp, UserId};
 use streamit_wire::frame::client;
 use streamit_wire::{Code, v1};
@@ -131,6 +132,8 @@ pub enum Input {
     PlaybackSet(Playback, Result<Cas, BusError>),
     /// Answer to [`Effect::ReadPlayback`].
     PlaybackRead(Result<Option<Playback>, BusError>),
+    /// Answer to [`Effect::ReportReady`].
+    Reported(Vec<(UserId, Readiness)>, Option<GaveUp>, Result<BookChange, BusError>),
     /// Answer to [`Effect::Moderate`].
     Moderated(ConnectionId, Result<Option<Code>, Away>),
 }
@@ -158,6 +161,8 @@ pub enum Effect {
     SetPlayback(Expect, Playback),
     /// Read playback.
     ReadPlayback,
+    /// Keep what people say of their players, and a deadline that passed, the highest version known being the number.
+    ReportReady(Vec<(UserId, Readiness)>, Option<GaveUp>, u64),
     /// Ask the api to act on somebody.
     Moderate(ConnectionId, v1::ModerateRequest),
     /// Mark connections gone as of a later moment. Not answered.

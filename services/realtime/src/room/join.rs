@@ -185,6 +185,9 @@ impl Room {
             let member = Member::new(joiner, self.tail.head() + 1, now.up);
             let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
             member.outbox.join(frames);
+            if let Some(told) = self.readiness_told() {
+                member.outbox.push(ws::text(told), Kind::Other);
+            }
             if member.user == self.facts.host {
                 self.tell_requests(&member);
             }

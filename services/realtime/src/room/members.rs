@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub(super) admitted: u64,
     pub(super) stage: Stage,
     pub(super) outbox: Arc<Outbox>,
+    /// Whether its player has said anything.
+    pub(super) has_spoken: bool,
     /// Uptime of the last ping, if there was one.
     pinged: Option<u64>,
     /// Since when, in uptime, it has not taken what it was given while catching up.
@@ -45,6 +47,7 @@ impl Member {
             admitted: joiner.admitted,
             stage: Stage::CatchingUp(next_seq),
             outbox: joiner.outbox.clone(),
+            has_spoken: false,
             pinged: None,
             waiting_since: up,
         }

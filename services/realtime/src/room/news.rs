@@ -19,7 +19,7 @@ impl Room {
     pub(super) fn on_notice(&mut self, notice: Notice, now: Now) {
         match notice {
             Notice::Roster(change) => self.apply(&change, now),
-            Notice::Book(_) => {}
+            Notice::Book(change) => self.on_book(&change),
             Notice::Lost => self.ask_for_everything(),
             Notice::Renewed => {} // all rooms are being compared
             Notice::Event(event) => match &event.kind {
@@ -225,6 +225,7 @@ impl Room {
             }
             Change::Role(_) => self.list_due = true,
             Change::Settings => {
+                self.watch_facts(false);
                 let settings = self.facts.settings;
                 self.tell(&Frame::RoomUpdated(RoomUpdated {
                     is_chat_enabled: Some(settings.is_chat_enabled),
@@ -237,6 +238,7 @@ impl Room {
                 }));
             }
             Change::Source => {
+                self.watch_facts(true);
                 let watched = self.facts.source.as_ref().map(Watched::from).unwrap_or_default();
                 self.tell(&Frame::SourceChanged(watched));
             }

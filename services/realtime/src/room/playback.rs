@@ -29,6 +29,10 @@ enum Act {
     Do(Command),
     /// What is known here is to be stored again.
     PutBack,
+    /// Somebody's player ran dry, and the film is to wait for him.
+    Hold(UserId),
+    /// Nobody waits any more.
+    Release,
     /// The film of this version runs on where it was, although room time has jumped.
     Anchor(Version, Duration),
 }
@@ -88,6 +92,22 @@ impl Room {
         self.command_waiting(now);
     }
 
+    /// Somebody's player ran dry: the film waits for him.
+    pub(super) fn hold_for(&mut self, user: UserId, now: Now) {
+        self.commands.push_back(Pending::new(None, Act::Hold(user)));
+        self.command_waiting(now);
+    }
+
+    /// The film that is held goes on.
+    pub(super) fn release(&mut self, now: Now) {
+        self.commands.push_back(Pending::new(None, Act::Release));
+        self.command_waiting(now);
+    }
+
+    fn lead(&self) -> Duration {
+        lead(self.round_trip.max(self.longest_round_trip))
+    }
+
     /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. Each node does so when it
     /// comes to know of the jump, unless another was faster.
     pub(super) fn on_jumped(&mut self, jump: Duration, now: Now) {
@@ -143,10 +163,20 @@ impl Room {
         let from_house = pending.from.is_none();
         let expect = Expect { version, confirmed: pending.confirmed, only_if_empty: false, fence: None };
         let (next, expect) = match pending.act {
-            Act::Do(command) => (
-                base.after(command, fence, 0, now.room, lead(self.round_trip.max(self.longest_round_trip))),
-                Expect { only_if_empty: from_house, ..expect },
-            ),
+            Act::Do(command) => {
+                let next = base.after(command, fence, 0, now.room, self.lead());
+                let next = match self.start_waits(&base, &next) {
+                    Some(wait) if !from_house => next.held(now.room.plus(wait), now.room),
+                    _ => next,
+                };
+                (next, Expect { only_if_empty: from_house, ..expect })
+            }
+            Act::Hold(user) => match self.waits_for(user, now) {
+                Some(until) => (base.hold(until, fence, now.room), expect),
+                None => return self.command_waiting(now),
+            },
+            Act::Release if base.held_until.is_none() => return self.command_waiting(now),
+            Act::Release => (base.release(fence, now.room, self.lead()), expect),
             Act::PutBack | Act::Anchor(..) if base.version.fence > fence => {
                 self.ask_for_facts(); // and the next comparison tries again
                 return self.command_waiting(now);
@@ -175,7 +205,7 @@ impl Room {
                 self.is_stored = true;
                 self.show_playback(stored, now);
                 let is_done = match pending.act {
-                    Act::Do(_) => false,
+                    Act::Do(_) | Act::Hold(_) | Act::Release => false,
                     Act::PutBack => stored.version >= self.playback.version,
                     Act::Anchor(..) => true, // another film, or another node was faster
                 };
@@ -275,6 +305,7 @@ impl Room {
         if state.version <= self.playback.version {
             return;
         }
+        self.watch_playback(&state, now);
         self.playback = state;
         self.is_film_ahead = is_ahead(&state, now);
         self.is_stored = true;

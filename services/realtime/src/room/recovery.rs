@@ -34,7 +34,8 @@ impl Room {
         self.longest_round_trip = live.round_trip;
         if self.must_reenter {
             self.reenter(now);
-        } else if live.roster != self.roster_version || self.must_inherit {
+        } else if live.roster != self.roster_version || live.book != self.book_version() || self.must_inherit
+        {
             self.ask_for_roster();
         }
         if live.playback.is_some_and(|version| version > self.playback.version) {
@@ -64,6 +65,7 @@ impl Room {
     pub(super) fn reenter(&mut self, now: Now) {
         self.recover(now);
         self.must_reenter = false;
+        self.say_again();
         if self.is_reentering || self.members.is_empty() {
             return;
         }

@@ -316,6 +316,10 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
             Input::PlaybackSet(next, result)
         }),
         Effect::ReadPlayback => Box::pin(async move { Input::PlaybackRead(node.bus.playback(id).await) }),
+        Effect::ReportReady(words, gave_up, seen) => Box::pin(async move {
+            let result = node.bus.report_ready(id, &words, gave_up, seen).await;
+            Input::Reported(words, gave_up, result)
+        }),
         Effect::Moderate(connection, request) => {
             Box::pin(async move { Input::Moderated(connection, moderate(&node, &request).await) })
         }

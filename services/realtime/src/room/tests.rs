@@ -8,6 +8,8 @@ mod lost_store;
 mod paused_node;
 mod playback;
 mod presence;
+mod readiness;
+mod succession;
 mod world;
 
 use std::collections::{BTreeMap, HashMap};

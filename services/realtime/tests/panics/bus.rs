@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use streamit_bus::{
-    BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, Online, Rooms, Roster, RosterChange, SharedRooms,
-    Subscription,
+    BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, Online, Rooms, Roster, RosterChange,
+    SharedRooms, Subscription,
 };
 use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};

@@ -222,6 +222,11 @@ impl Cluster {
         self.on(n, Input::Notice(Notice::Lost));
     }
 
+    /// What is told from now on does not reach this node.
+    pub(super) fn deaf(&mut self, n: usize) {
+        self.nodes[n].news = None;
+    }
+
     fn listens(&mut self, n: usize) {
         let store = self.store.as_ref().expect("there is a store");
         self.nodes[n].news = Some(now(store.subscribe(id())).unwrap());
@@ -323,6 +328,11 @@ fn perform(
         }
         Effect::ReadPlayback => {
             Input::PlaybackRead(store.ok_or_else(away).and_then(|store| now(store.playback(id()))))
+        }
+        Effect::ReportReady(words, gave_up, seen) => {
+            let report = |store: &MemoryRooms| now(store.report_ready(id(), &words, gave_up, seen));
+            let result = store.ok_or_else(away).and_then(report);
+            Input::Reported(words, gave_up, result)
         }
         Effect::ReadFacts(_) if is_api_away => Input::Facts(Err(Away)),
         Effect::ReadFacts(since) => Input::Facts(Ok(Some(v1::Facts::of(facts, since)))),
