@@ -12,7 +12,7 @@ import { nodeChanges } from './scenarios/nodes.js';
 import { lopsidedLine, moodyMachine } from './scenarios/people.js';
 import { refusals } from './scenarios/refusal.js';
 import { clocksThatAreSet } from './scenarios/settings.js';
-import { startSkews } from './scenarios/start.js';
+import { startSkews, startSkewsOfRegulars } from './scenarios/start.js';
 import { steadyDrift } from './scenarios/steady.js';
 import { troubledEvenings } from './scenarios/trouble.js';
 import { largest, percentile } from './world/measure.js';
@@ -34,6 +34,8 @@ console.log('| what | promised | p50 | p95 | p99 | most |\n|---|---|---|---|---|
 const start = await startSkews({ seeds });
 row('start: two viewers apart, whole evenings', PROMISES.startSkew, [...start.first, ...start.later]);
 row('- first start on each machine', PROMISES.firstStartSkew, start.first);
+const regulars = await startSkewsOfRegulars({ seeds, plays: 3 });
+row('- first start of an evening, on machines that were there before', PROMISES.startSkew, regulars.first);
 row('- later starts', PROMISES.startSkew, start.later);
 const lopsided = await startSkews({ seeds, line: lopsidedLine });
 row('- later starts, lines up to 3 : 1 lopsided', null, lopsided.later);

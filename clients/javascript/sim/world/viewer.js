@@ -44,10 +44,12 @@ export class Viewer {
    * @param {number} [options.clockError] how much faster this machine's monotonic clock is, in millionths
    * @param {number} [options.clockStep] the browser rounds it down to so many ms
    * @param {object} [options.player] see Player
+   * @param {object} [options.storage] what the browser has kept from the last visit
    * @param {'HOST'|'COHOST'|'VIEWER'} [options.role]
    * @param {object} [options.library] what stands in for the library's classes, where a test breaks one of them
    */
-  constructor(world, server, { line, clockError = 0, clockStep = 0.1, player, role = 'VIEWER', library = {} }) {
+  constructor(world, server, options) {
+    const { line, clockError = 0, clockStep = 0.1, player, storage, role = 'VIEWER', library = {} } = options;
     this.#world = world;
     this.#server = server;
     this.#random = world.random.fork();
@@ -85,6 +87,7 @@ export class Viewer {
         this.room[what](time);
       },
       document: this.document,
+      storage,
       ...machine,
     });
     this.room.addEventListener('playback', ({ detail }) => this.drift.follow(detail));
