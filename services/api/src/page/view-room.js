@@ -12,7 +12,7 @@ import { showPanel } from './panel.js';
 import { showPeople } from './people.js';
 import { openShare } from './share.js';
 import { now } from './store.js';
-import { passwordOf } from './whoami.js';
+import { ofAll, passwordOf } from './whoami.js';
 
 /** For how long something is told that needs no answer. */
 const NEWS_MS = 7_000;
@@ -33,6 +33,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
     thresholds: () => room.drift,
     mayControl: () => room.mayControl,
     mutedStart: true,
+    storage: ofAll,
     oncommand: (what, time) => room[what](time),
     onready: (position) => room.ready(position),
     onbuffering: (position) => room.buffering(position),
