@@ -14,6 +14,8 @@ const NEAR = 80;
 const DRAWN = 500;
 /** Messages of one person within this stand together, under one name. */
 const TOGETHER_MS = 4 * 60_000;
+/** History comes within this, and is drawn. */
+const HUSH_MS = 1_500;
 
 const hour = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const letters = (text) => [...text].length;
@@ -37,6 +39,7 @@ export function showChat(store) {
   let isDown = true;
   let height = scroll.clientHeight;
   let timer;
+  let hushed;
 
   // --- what was said
 
@@ -65,6 +68,7 @@ export function showChat(store) {
       (seq) => messages.length > 0 && (seq >= messages[0].seq || all.length >= DRAWN),
     );
     if (!isLater) {
+      hush();
       log.replaceChildren();
       rows.clear();
     }
@@ -88,6 +92,13 @@ export function showChat(store) {
     else if (added > 0) show($('chat-newer'), true);
   }
 
+  /** Keeps a screen reader from reading out all that was said before one came. */
+  function hush() {
+    clearTimeout(hushed);
+    scroll.setAttribute('aria-live', 'off');
+    hushed = setTimeout(() => scroll.setAttribute('aria-live', 'polite'), HUSH_MS);
+  }
+
   function toEnd() {
     isDown = true;
     scroll.scrollTop = scroll.scrollHeight;
@@ -97,7 +108,8 @@ export function showChat(store) {
   // --- what is on its way
 
   function send(text) {
-    const item = make('li', { class: 'pending first' }, make('span', { class: 'said' }, text));
+    // Read out when it comes back, not twice.
+    const item = make('li', { class: 'pending first', 'aria-hidden': 'true' }, make('span', { class: 'said' }, text));
     const draft = { item, text };
     drafts.push(draft);
     log.append(item);
@@ -131,6 +143,7 @@ export function showChat(store) {
     });
     const why = make('span', { class: 'why' }, `Not sent: ${refusal(error)}`);
     draft.item.className = 'failed first';
+    draft.item.removeAttribute('aria-hidden');
     draft.item.append(why, again, away);
     draft.again = again;
     store.set();
@@ -204,6 +217,7 @@ export function showChat(store) {
   });
   resized.observe(scroll);
 
+  hush();
   log.replaceChildren();
   show($('chat-newer'), false);
   field.value = '';
@@ -218,5 +232,6 @@ export function showChat(store) {
     stopping.abort();
     resized.disconnect();
     clearTimeout(timer);
+    clearTimeout(hushed);
   };
 }

@@ -11,7 +11,7 @@ import { now } from './store.js';
  * @property {string} text
  * @property {number} [until] when it ends, on the page's clock; counted down
  * @property {boolean} [isBad]
- * @property {{label: string, run: () => void}} [act]
+ * @property {string} [act] what the button beside it says
  */
 
 /** What a connection ended for, where it is worth telling. */
@@ -29,13 +29,16 @@ const LOST = {
  * @returns {Notice|null}
  */
 export function notice(state) {
-  const { room, hostAwayUntil, news, filmError } = state;
+  const { room, hostAwayUntil, news, filmError, isPicking } = state;
   if (!room) return null;
   if (room.status === 'connecting') return { text: state.wasOpen ? 'Reconnecting …' : 'Connecting …' };
   if (room.status === 'waiting') {
     return { text: LOST[room.closeCode] ?? 'The connection is lost. Trying again', until: room.retryAt, isBad: true };
   }
-  if (filmError) return { text: filmError, isBad: true };
+  if (filmError) {
+    const isHost = room.you !== null && room.you.id === room.hostId;
+    return { text: filmError, isBad: true, ...(isHost && !isPicking && { act: 'Pick another' }) };
+  }
   if (news?.until > now()) return { text: news.text };
   if (!room.isHostOnline && hostAwayUntil !== null) {
     const who = room.host || 'The host';
@@ -83,6 +86,8 @@ export function drawNotices(store) {
     show($('notice-box'), said !== null);
     $('notice-box').classList.toggle('bad', said?.isBad === true);
     write(line, said?.text ?? '');
+    show($('notice-act'), said?.act !== undefined);
+    write($('notice-act'), said?.act ?? '');
     write(clock, left(said?.until));
     show(over, waiting !== null);
     write(what, waiting?.text ?? '');
@@ -90,5 +95,6 @@ export function drawNotices(store) {
     if (said?.until || waiting?.until || state.news) timer = setTimeout(draw, 250);
     if (state.news && state.news.until <= now()) store.set({ news: null });
   };
+  $('notice-act').addEventListener('click', () => $('picker-open').click());
   return store.watch(draw);
 }

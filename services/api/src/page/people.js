@@ -119,8 +119,8 @@ export function showPeople(store, api) {
   function request({ id, name }) {
     const approve = make('button', { type: 'button', class: 'approve primary' }, 'Let in');
     const reject = make('button', { type: 'button', class: 'reject' }, 'No');
-    approve.setAttribute('aria-label', `Let ${name} in`);
-    reject.setAttribute('aria-label', `Do not let ${name} in`);
+    approve.setAttribute('aria-label', `Let in ${name}`);
+    reject.setAttribute('aria-label', `No, not ${name}`);
     approve.addEventListener('click', () => act('approve', id, approve));
     reject.addEventListener('click', () => act('reject', id, reject));
     return make('li', { 'data-user-id': id }, make('span', {}, name), approve, reject);
@@ -141,6 +141,9 @@ export function showPeople(store, api) {
     });
   }
 
+  // What is left of another room.
+  list.replaceChildren();
+  asking.replaceChildren();
   return store.watch((state) => {
     const { room } = state;
     if (!room) return;
