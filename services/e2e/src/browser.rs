@@ -34,7 +34,7 @@ use streamit_client::Http;
 use tempfile::TempDir;
 
 pub use console::Entry;
-pub use files::Files;
+pub use files::{Files, Place};
 pub use window::Window;
 
 use crate::{Program, guard};

@@ -27,14 +27,34 @@ struct Content {
     page: String,
 }
 
-impl Files {
-    /// Serves what is in `root`, and `page` as `/`.
+/// A place to serve files at, whose address others may have to know before.
+#[derive(Debug)]
+pub struct Place {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Place {
+    /// Takes a free port.
     ///
     /// # Panics
-    /// When there is no port.
-    pub async fn serve(root: &Path, page: &str) -> Self {
+    /// When there is none.
+    pub async fn take() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        Self { listener, address }
+    }
+
+    /// The origin of what will be served here.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves what is in `root`, and `page` as `/`.
+    #[must_use]
+    pub fn serve(self, root: &Path, page: &str) -> Files {
+        let Self { listener, address } = self;
         let content = Arc::new(Content { root: root.to_owned(), page: page.to_owned() });
         let serving = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -43,9 +63,11 @@ impl Files {
                 tokio::spawn(tokio::time::timeout(DEADLINE, async move { content.answer(client).await }));
             }
         });
-        Self { address, serving }
+        Files { address, serving }
     }
+}
 
+impl Files {
     /// Where it serves, without a slash at the end.
     #[must_use]
     pub fn origin(&self) -> String {

@@ -14,6 +14,8 @@ use crate::until;
 
 /// Under this name the protocol hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// The key, as the protocol writes it.
+const ENTER: &str = "\u{E007}";
 /// Between two looks at a page. Shorter ones would take processor time from the film.
 const BLINK: Duration = Duration::from_millis(40);
 /// What a page may answer while it is still becoming what is waited for.
@@ -97,6 +99,14 @@ impl Window {
     pub async fn types(&self, selector: &str, text: &str) {
         self.on(selector, "/clear", &json!({})).await;
         self.on(selector, "/value", &json!({"text": text})).await;
+    }
+
+    /// Presses Enter in the field that the selector names.
+    ///
+    /// # Panics
+    /// When there is no such field.
+    pub async fn presses_enter(&self, selector: &str) {
+        self.on(selector, "/value", &json!({"text": ENTER})).await;
     }
 
     /// Chooses the entry with this value in the list that the selector names, by its own option.

@@ -8,17 +8,25 @@ use tempfile::TempDir;
 pub(crate) struct Alone {
     home: TempDir,
     address: String,
+    options: Vec<(String, String)>,
     running: Program,
     starts: usize,
 }
 
 impl Alone {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts it with options, by their environment variables.
+    pub(crate) async fn start_with(options: &[(&str, &str)]) -> Self {
+        let options: Vec<_> =
+            options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let home = TempDir::with_prefix("streamit-e2e-").unwrap();
         guard::remove_at_end(home.path());
-        let running = launch(&home, "127.0.0.1:0", 0);
+        let running = launch(&home, &options, "127.0.0.1:0", 0);
         let address = running.printed("listening http://").await.unwrap();
-        let alone = Self { home, address, running, starts: 1 };
+        let alone = Self { home, address, options, running, starts: 1 };
         alone.is_ready().await;
         alone
     }
@@ -40,7 +48,7 @@ impl Alone {
 
     /// Starts it again, after it has ended.
     pub(crate) async fn starts_again(&mut self) {
-        self.running = launch(&self.home, &self.address, self.starts);
+        self.running = launch(&self.home, &self.options, &self.address, self.starts);
         self.starts += 1;
         self.is_ready().await;
     }
@@ -54,9 +62,10 @@ impl Alone {
     }
 }
 
-fn launch(home: &TempDir, listen: &str, start: usize) -> Program {
+fn launch(home: &TempDir, options: &[(String, String)], listen: &str, start: usize) -> Program {
     let data = home.path().join("data").display().to_string();
     let env = [("STREAMIT_LISTEN", listen), ("STREAMIT_DATA_DIR", &data)];
-    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    env.extend_from_slice(options);
     Program::start::<&str>(&format!("streamit.{start}"), &program("streamit"), &[], &env, home.path())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use streamit_e2e::browser::{Browser, Files, Look};
+use streamit_e2e::browser::{Browser, Look, Place};
 
 const PAGE: &str = r#"<!doctype html><title>Harness</title>
 <input id="name"><button id="go">Go</button>
@@ -21,7 +21,7 @@ const PAGE: &str = r#"<!doctype html><title>Harness</title>
 async fn errors_of_a_page_are_seen_whatever_kind_they_are() {
     let _turn = crate::turn().await;
     let browser = Browser::start().await;
-    let files = Files::serve(Path::new("."), PAGE).await;
+    let files = Place::take().await.serve(Path::new("."), PAGE);
     let dark = Look { is_dark: true, width: 400, height: 700, ..Look::default() };
     let window = browser.window("Ana", &dark).await;
     window.open(&files.origin()).await;

@@ -107,7 +107,10 @@ impl Pair<'_> {
         );
         self.tell_clock("Ana", self.ana).await;
         self.tell_clock("Bo", self.bo).await;
-        assert!(p95 <= STEADY, "{what}: p95 {p95:.1} ms, where {STEADY} ms are promised");
+        if p95 > STEADY {
+            self.explain(from, to).await;
+            panic!("{what}: p95 {p95:.1} ms, where {STEADY} ms are promised");
+        }
     }
 
     /// Somebody gives a command; both players are soon where they should be, and stay there.
@@ -138,8 +141,9 @@ impl Pair<'_> {
                 took[0], took[1], took[2]
             ),
         );
-        for took in took {
-            assert!(took <= SOON, "{what}: {took:.0} ms, where {SOON} ms are promised");
+        if took.iter().any(|took| *took > SOON) {
+            self.explain(from, to).await;
+            panic!("{what}: {took:.0?} ms, where {SOON} ms are promised");
         }
     }
 
@@ -159,6 +163,14 @@ impl Pair<'_> {
             ),
         );
         assert!(others.max(of_room) <= SOON, "{what}: {others:.0} and {of_room:.0} ms");
+    }
+
+    /// Tells what both did, after a promise was broken.
+    async fn explain(&self, from: f64, to: f64) {
+        let room = track::room(self.ana).await;
+        for watcher in [self.ana, self.bo] {
+            tell(watcher.owner(), &format!("\n{}", track::track(watcher).await.tell(&room, from, to)));
+        }
     }
 
     /// Waits until both say that they are where they should be.

@@ -22,7 +22,9 @@ const START: &str = r"
     const now = () => performance.timeOrigin + performance.now();
     const keep = (list, entry) => { list.push(entry); if (list.length > 15000) list.shift(); };
     setInterval(() => {
-        keep(log.samples, {at: now(), position: film.currentTime, ready: film.readyState});
+        const drift = window.streamit?.drift;
+        keep(log.samples, {at: now(), position: film.currentTime, ready: film.readyState, rate: film.playbackRate,
+            state: drift?.state, drift: drift?.drift});
     }, 50);
     const frame = (_, told) => {
         keep(log.frames, {at: performance.timeOrigin + told.expectedDisplayTime, position: told.mediaTime});
@@ -41,6 +43,14 @@ pub(crate) struct Look {
     /// How much of the film was there, as `HTMLMediaElement.readyState` tells it.
     #[serde(default)]
     pub(crate) ready: u8,
+    /// How fast it ran.
+    #[serde(default)]
+    pub(crate) rate: f64,
+    /// What the page itself thought of it: where it was from the room, in seconds, and what it did about that.
+    #[serde(default)]
+    pub(crate) drift: Option<f64>,
+    #[serde(default)]
+    pub(crate) state: Option<String>,
 }
 
 /// What one player has done.
@@ -97,6 +107,23 @@ impl Track {
         let mut inside = self.samples.iter().filter(|look| (from..=to).contains(&look.at));
         let first = inside.next().map_or(0.0, |look| look.position);
         inside.next_back().map_or(first, |look| look.position) - first
+    }
+
+    /// Each fifth look in between, in words, for whoever reads a failure.
+    pub(crate) fn tell(&self, room: &Line, from: f64, to: f64) -> String {
+        let inside = self.samples.iter().filter(|look| (from..=to).contains(&look.at)).step_by(5);
+        let line = |look: &Look| {
+            format!(
+                "{:6.0} ms: {:+7.1} ms from the room, it thought {:+7.1} ms; ready {}, rate {:.3}, {}",
+                look.at - from,
+                (look.position - room.position_at(look.at)) * 1000.0,
+                look.drift.unwrap_or(f64::NAN) * 1000.0,
+                look.ready,
+                look.rate,
+                look.state.as_deref().unwrap_or("no controller"),
+            )
+        };
+        inside.map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// The first moment at which the film could play.
@@ -179,7 +206,7 @@ mod tests {
     fn player(lead: f64, first: f64, step: f64) -> Track {
         let look = |i: u32| {
             let at = first + f64::from(i) * step;
-            Look { at, position: (at + lead) / 1000.0, ready: 4 }
+            Look { at, position: (at + lead) / 1000.0, ready: 4, rate: 1.0, drift: None, state: None }
         };
         Track { samples: (0..200).map(look).collect(), frames: (0..200).map(look).collect() }
     }
