@@ -219,12 +219,11 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Whether two tellings of one version can be of one state.
+/// Whether two tellings of one version can be of one state. A start that lies ahead is told as it is, until it has come:
+/// it is on the same line as what is told later.
 fn is_same(one: &State, other: &State) -> bool {
     #[expect(clippy::cast_precision_loss, reason = "the difference of two moments is small")]
     let passed = (other.server_time - one.server_time) as f64;
     let expected = if one.is_playing { one.time_ms + passed } else { one.time_ms };
-    // A start that lies ahead is told as it is, until it has come.
-    let is_ahead = one.is_playing && other.time_ms <= one.time_ms + SAME_MS && passed < 1_500.0;
-    one.is_playing == other.is_playing && ((expected - other.time_ms).abs() <= SAME_MS || is_ahead)
+    one.is_playing == other.is_playing && (expected - other.time_ms).abs() <= SAME_MS
 }

@@ -137,6 +137,11 @@ fn a_running_film_is_told_for_another_moment_as_the_same_state() {
     let seen = vec![Seen::Joined(late)];
     run.witnesses.push(Witness { name: "Cy".to_owned(), seen, ..Witness::default() });
     assert_eq!(check(&run), []);
+
+    // Who comes before the film begins and is told that it runs already is told another one.
+    let early = State { server_time: 4_700, ..running };
+    run.witnesses.last_mut().unwrap().seen.push(Seen::Played(early));
+    finds(&run, |found| matches!(found, Violation::TwoStates { .. }));
 }
 
 #[test]
