@@ -55,7 +55,7 @@ row('3 s after a command of the host: from the room', PROMISES.afterCommand,
   (await hostsAtThePlayer({ seeds })).flatMap(({ aways }) => aways));
 row('tab hidden for a minute, 5 s after its return: from the room', PROMISES.afterHidden,
   (await comingsBack({ seeds })).map(({ away }) => away));
-row('start refused, 3 s after the click: from the room', PROMISES.afterClick, (await refusals({ seeds })).map(({ away }) => away));
+row('start refused, 3 s after the click: from the room', PROMISES.afterClick, (await refusals({ seeds })).map(({ after }) => after.away));
 const nodes = await nodeChanges({ seeds });
 row('half a minute before a node dies: furthest from the room', null, nodes.map(({ before }) => before));
 row('half a minute after it: furthest from the room', null, nodes.map(({ after }) => after));
@@ -73,6 +73,7 @@ row('room clock: stated bound', null, looks.map(({ bound }) => bound));
 const gaps = troubled.flatMap(({ seekGaps }) => seekGaps);
 console.log(`
 - True error outside the stated bound: ${looks.filter(({ error, bound }) => !(Math.abs(error) <= bound)).length} of ${looks.length} looks.
+- Shown drift wrong by more than the shown bound, the player's steps and noise: ${bad.untold.filter((much) => much > PROMISES.untoldDrift.p100).length} of ${bad.untold.length} looks.
 - Two seeks of a player: never less than ${(Math.min(...gaps) / 1000).toFixed(1)} s apart, of ${gaps.length} seeks.
 - Speed: from ${Math.min(...troubled.map(({ slowest }) => slowest))} to ${largest(troubled.map(({ fastest }) => fastest))}.
 - Corrections of speed in a minute: p95 ${percentile(bad.corrections, 0.95)} on the worst lines.`);

@@ -34,8 +34,16 @@ test('a hidden tab that comes back is soon where the others are', async (t) => {
 test('a browser that refuses to play is told so, and a click puts the film where the others are', async (t) => {
   const found = await refusals({ seeds: SEEDS });
 
-  assert.ok(found.every(({ state }) => state === 'blocked'));
-  assertKept(t, PROMISES.afterClick, found.map(({ away }) => away));
+  assert.ok(found.every(({ before }) => before.state === 'blocked'));
+  assertKept(t, PROMISES.afterClick, found.map(({ after }) => after.away));
+});
+
+test('a page that would rather begin without sound is in time before the click, and has its sound after it', async (t) => {
+  const found = await refusals({ seeds: SEEDS, mutedStart: true });
+
+  assertKept(t, PROMISES.afterClick, found.map(({ before }) => before.away));
+  assertKept(t, PROMISES.afterClick, found.map(({ after }) => after.away));
+  assert.ok(found.every(({ before, after }) => before.isMuted && !after.isMuted));
 });
 
 test('another node disturbs nobody: no jump, no stop, and as near as before', async () => {

@@ -6,6 +6,8 @@ export const PROMISES = {
   firstStartSkew: { p99: 120 },
   driftAt20: { p95: 80 },
   driftAt200: { p95: 150 },
+  // The noise of a player's position.
+  untoldDrift: { p100: 3 },
   correctionsInMinute: { p95: 3 },
   catchUp: { p100: 25_000 },
   leftAfterCatchUp: { p100: 20 },

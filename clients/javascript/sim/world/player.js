@@ -124,7 +124,7 @@ export class Player extends EventTarget {
   }
 
   play() {
-    if (this.#refuses) {
+    if (this.#refuses && !this.muted) {
       this.#world.settled();
       return Promise.reject(new DOMException('play() needs a gesture', 'NotAllowedError'));
     }
@@ -152,7 +152,7 @@ export class Player extends EventTarget {
     this.#tell('pause');
   }
 
-  /** The browser wants a click first. */
+  /** The browser wants a click first, unless there is no sound. */
   refuse() {
     this.#refuses = true;
   }

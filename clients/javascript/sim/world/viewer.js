@@ -45,11 +45,13 @@ export class Viewer {
    * @param {number} [options.clockStep] the browser rounds it down to so many ms
    * @param {object} [options.player] see Player
    * @param {object} [options.storage] what the browser has kept from the last visit
+   * @param {boolean} [options.mutedStart] begins without sound where the browser refuses it
    * @param {'HOST'|'COHOST'|'VIEWER'} [options.role]
    * @param {object} [options.library] what stands in for the library's classes, where a test breaks one of them
    */
   constructor(world, server, options) {
-    const { line, clockError = 0, clockStep = 0.1, player, storage, role = 'VIEWER', library = {} } = options;
+    const { line, clockError = 0, clockStep = 0.1, player, storage, mutedStart, role = 'VIEWER', library = {} } =
+      options;
     this.#world = world;
     this.#server = server;
     this.#random = world.random.fork();
@@ -88,6 +90,7 @@ export class Viewer {
       },
       document: this.document,
       storage,
+      mutedStart,
       ...machine,
     });
     this.room.addEventListener('playback', ({ detail }) => this.drift.follow(detail));
