@@ -224,8 +224,9 @@ export function showFilm(store, api) {
 
   /** What a browser that refuses sound, or all of it, wants a click for. */
   function drawUnblock() {
-    const isMuted = drift.isMutedStart;
-    show($('unblock'), isMuted || drift.state === 'blocked');
+    const isBlocked = drift.state === 'blocked';
+    const isMuted = drift.isMutedStart && !isBlocked;
+    show($('unblock'), isMuted || isBlocked);
     $('unblock').classList.toggle('sound', isMuted);
     $('unblock').querySelector('use').setAttribute('href', isMuted ? '#i-silent' : '#i-play');
     write($('unblock-what'), isMuted ? 'Turn the sound on' : 'Join the film');
