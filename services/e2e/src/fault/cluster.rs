@@ -7,7 +7,9 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
+use url::Url;
 
 use self::start::{Api, Database, Node};
 use super::{Lane, Link, Postgres, redis_says};
@@ -24,6 +26,7 @@ const LAST_WORDS: usize = 40;
 pub struct Cluster {
     // Dropped in this order: the directory goes with the system, and PostgreSQL works in it.
     postgres: Option<Mutex<Postgres>>,
+    database_url: Url,
     redis: Mutex<Option<(Program, SocketAddr)>>,
     /// The programs, as people see them.
     pub system: System,
@@ -246,6 +249,14 @@ impl Cluster {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         *self.redis.lock().await = Some((server, address));
         self.each_redis(Some(address));
+    }
+
+    /// A connection to the database, past every proxy: for what no call can ask or set.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn opens_database(&self) -> PgConnection {
+        PgConnection::connect(self.database_url.as_str()).await.unwrap()
     }
 
     fn each_redis(&self, target: Option<SocketAddr>) {

@@ -9,6 +9,7 @@ mod kill;
 mod pause;
 mod redis;
 mod restart;
+mod succession;
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use streamit_domain::playback::Playback;
-use streamit_domain::room::{Access, Facts, Life, Person, Role, Settings, Standing};
+use streamit_domain::room::{self, Access, Facts, Life, Person, Role, Settings, Standing};
 use streamit_domain::{DisplayName, Timestamp, UserId, chat};
 use streamit_wire::v1::{self, ModerationAction};
 use streamit_wire::{Code, v1::event::Kind};
@@ -23,6 +23,8 @@ pub(crate) struct Database {
     keys: BTreeMap<(Vec<u8>, String), u64>,
     saved: Option<Playback>,
     host_lost_roster_version: u64,
+    /// The roster version at which the room passed on.
+    lost_host_roster_version: u64,
     /// Fences that the store has not heard of yet.
     pub(crate) fences_due: Vec<u64>,
 }
@@ -33,7 +35,12 @@ pub(crate) struct Api {
     drops_repeats: bool,
     /// Hosts in the order of their rule.
     pub(crate) hosts: Vec<UserId>,
+    /// From which fence on each of them was.
+    pub(crate) reigns: Vec<u64>,
     pub(crate) away_until: u64,
+    /// What the sweeper knows of the store, and from when on absence counts for it.
+    pub(crate) doubt: (u32, std::time::Duration),
+    pub(crate) settled_at: u64,
 }
 
 /// The name of a person, which is all there is to tell them apart.
@@ -87,9 +94,11 @@ impl Api {
             keys: BTreeMap::new(),
             saved: None,
             host_lost_roster_version: 0,
+            lost_host_roster_version: 0,
             fences_due: vec![1],
         };
-        Self { stored, drops_repeats, hosts: vec![host], away_until: 0 }
+        let (doubt, settled_at) = Default::default();
+        Self { stored, drops_repeats, hosts: vec![host], reigns: vec![1], away_until: 0, doubt, settled_at }
     }
 
     fn standing(&self, user: UserId) -> Standing {
@@ -251,18 +260,42 @@ impl World {
         });
     }
 
-    /// Makes somebody else host.
+    /// Makes somebody else host, by hand.
     pub(crate) fn set_host(&mut self, user: UserId) {
+        self.api.stored.facts.lost_host = None;
+        self.rules(user, 0);
+    }
+
+    /// Somebody else is host; he was in the roster, or is reported about, from this version on.
+    fn rules(&mut self, user: UserId, roster_version: u64) {
         let facts = &mut self.api.stored.facts;
         facts.version += 1;
         facts.fence += 1;
         facts.host = user;
         facts.host_name = display_name(user);
         facts.host_deadline = None;
-        self.api.stored.host_lost_roster_version = 0;
-        self.api.stored.fences_due.push(self.api.stored.facts.fence);
+        let fence = facts.fence;
+        self.api.stored.host_lost_roster_version = roster_version;
+        self.api.stored.fences_due.push(fence);
         self.api.hosts.push(user);
+        self.api.reigns.push(fence);
         note!(self, "api makes {} host", display_name(user));
+        self.announce_facts();
+    }
+
+    /// The room passes on without its host's doing.
+    pub(crate) fn pass_on(&mut self, next: UserId, roster_version: u64) {
+        let facts = &mut self.api.stored.facts;
+        facts.lost_host = room::lost_after(facts.host, facts.lost_host, next);
+        self.api.stored.lost_host_roster_version = roster_version;
+        self.rules(next, roster_version);
+    }
+
+    /// The deadline of the host is another one, or none.
+    pub(crate) fn wait_for_host(&mut self, deadline: Option<Timestamp>) {
+        let facts = &mut self.api.stored.facts;
+        facts.host_deadline = deadline;
+        facts.version += 1;
         self.announce_facts();
     }
 
@@ -276,6 +309,15 @@ impl World {
     pub(crate) fn report_host(&mut self, report: &v1::HostReport) {
         let now = self.room_time();
         let api = &mut self.api;
+        let is_lost_host = api.stored.facts.lost_host.is_some_and(|lost| report.host == lost.as_bytes());
+        if is_lost_host && report.is_back && api.stored.facts.fence >= report.fence {
+            if api.stored.lost_host_roster_version < report.roster_version
+                && let Some(lost) = api.stored.facts.lost_host.take()
+            {
+                self.rules(lost, report.roster_version);
+            }
+            return;
+        }
         let is_stale = api.stored.host_lost_roster_version >= report.roster_version;
         if is_stale
             || report.host != api.stored.facts.host.as_bytes()

@@ -34,14 +34,16 @@ pub(crate) struct Client {
     /// Whether it wants to be in the room.
     pub(crate) wants_in: bool,
     /// Whether it will never be let in again.
-    is_refused: bool,
+    pub(crate) is_refused: bool,
     /// Epoch and number of the last message.
     last: Option<(u64, u64)>,
     /// Said, and not heard back: by id, how often it was sent.
     unheard: BTreeMap<String, u32>,
     said: u32,
     commands: u32,
-    host: String,
+    pub(crate) host: String,
+    /// How often it was told that somebody else is host.
+    pub(crate) hosts_told: u32,
     /// Not told to have left is what it may expect.
     pub(crate) is_steady: bool,
     /// That the film never goes back is what it may expect.
@@ -77,6 +79,7 @@ impl Client {
             said: 0,
             commands: 0,
             host: String::new(),
+            hosts_told: 0,
             is_steady: true,
             is_film_certain: true,
             lost_at: None,
@@ -230,7 +233,10 @@ impl World {
             }
             Heard::Came(who) => seen.push(Seen::Came(who)),
             Heard::Went(who) => seen.push(Seen::Went(who)),
-            Heard::Host(host) => client.host = host,
+            Heard::Host(host) => {
+                client.host = host;
+                client.hosts_told += 1;
+            }
             Heard::Refused { code, id: Some(id), retry_in } => self.client_is_refused(c, &code, id, retry_in),
             Heard::Refused { id: None, .. } | Heard::Other => {}
         }

@@ -9,6 +9,7 @@
 //! | calls and news on their way | `link` |
 //! | the store and the api | `store`, `api` |
 //! | clients, and what they see | `client`, `sight` |
+//! | evenings whose host goes | `succession` |
 //!
 //! A failure names its seed, and the command that tells its story:
 //!
@@ -31,6 +32,7 @@ mod sabotage;
 mod scenarios;
 mod sight;
 mod store;
+mod succession;
 mod upkeep;
 mod world;
 

@@ -1,6 +1,7 @@
 //! What a node does beside its rooms: it beats and watches the others, compares versions, and tells the api things a
 //! little later. As in `node/lease.rs`, `node/repair.rs` and `node/behind.rs`; the watch is the product's own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use streamit_bus::Rooms;
@@ -26,7 +27,8 @@ const RETRY: u64 = 1_000;
 pub(crate) struct Behind {
     playback: Option<Playback>,
     is_saving: bool,
-    report: Option<v1::HostReport>,
+    /// The newest about each person.
+    reports: BTreeMap<Vec<u8>, v1::HostReport>,
     is_reporting: bool,
 }
 
@@ -165,8 +167,10 @@ impl World {
 
     pub(crate) fn report_behind(&mut self, at: At, report: v1::HostReport) {
         let behind = &mut self.nodes[at.node].behind;
-        if behind.report.as_ref().is_none_or(|newer| newer.roster_version <= report.roster_version) {
-            behind.report = Some(report);
+        let newer =
+            behind.reports.get(&report.host).filter(|known| known.roster_version > report.roster_version);
+        if newer.is_none() {
+            behind.reports.insert(report.host.clone(), report);
         }
         if !std::mem::replace(&mut behind.is_reporting, true) {
             self.on_node_in(0, at, move |world| world.report(at));
@@ -174,7 +178,7 @@ impl World {
     }
 
     fn report(&mut self, at: At) {
-        let Some(report) = self.nodes[at.node].behind.report.take() else {
+        let Some((_, report)) = self.nodes[at.node].behind.reports.pop_first() else {
             self.nodes[at.node].behind.is_reporting = false;
             return;
         };
@@ -187,7 +191,7 @@ impl World {
                 let wait = if heard.is_ok() { 0 } else { RETRY };
                 if heard.is_err() {
                     // Whatever came meanwhile is newer.
-                    world.nodes[at.node].behind.report.get_or_insert(report);
+                    world.nodes[at.node].behind.reports.entry(report.host.clone()).or_insert(report);
                 }
                 world.on_node_in(wait, at, move |world| world.report(at));
             },

@@ -124,6 +124,7 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
         apis,
         redis: tokio::sync::Mutex::new(Some((server, redis_at))),
         postgres: postgres.map(tokio::sync::Mutex::new),
+        database_url,
         starts: AtomicUsize::new(1),
         names: Mutex::new(names),
     })
