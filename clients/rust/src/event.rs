@@ -60,6 +60,8 @@ events! {
     ChatHistory(ChatHistory) = "CHAT_HISTORY";
     /// Where the film stands. Third frame of a join, and after each command.
     PlaybackState(PlaybackState) = "PLAYBACK_STATE";
+    /// Whose players are not ready, and whether the film waits for them.
+    Readiness(Readiness) = "READINESS";
     /// Somebody's first connection came.
     UserJoined(Person) = "USER_JOINED";
     /// Somebody's last connection went.
@@ -168,6 +170,11 @@ pub struct PlaybackState {
     /// Seconds of film per second.
     #[serde(default = "normal_speed")]
     pub rate: f64,
+    /// The film is to run, and waits for somebody's player; `is_playing` is false meanwhile.
+    #[serde(default)]
+    pub held: bool,
+    /// Until when at the latest, in Unix milliseconds of the room's clock.
+    pub hold_until: Option<i64>,
 }
 
 const fn normal_speed() -> f64 {
@@ -184,6 +191,32 @@ impl PlaybackState {
         let run = (room_ms - self.server_time as f64) / 1_000.0;
         self.time + run.max(0.0) * self.rate
     }
+}
+
+/// Whose players are not ready.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Readiness {
+    /// What the room does about it: `soft` shows it, `strict` waits. `off`: it has just stopped to ask.
+    pub mode: String,
+    /// Those who have not been ready for longest, at most 20.
+    pub waiting: Vec<Waiting>,
+    /// How many there are, also when fewer are named.
+    pub count: u64,
+    /// Whether the film waits.
+    pub held: bool,
+    /// Until when at the latest, in Unix milliseconds of the room's clock.
+    pub hold_until: Option<i64>,
+}
+
+/// Somebody whose player is not ready.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Waiting {
+    /// The name in this room.
+    pub user: String,
+    /// Who.
+    pub user_id: Option<Uuid>,
+    /// Where the player stands, in seconds, if it said so.
+    pub position: Option<f64>,
 }
 
 /// Somebody who came, went, or asks to come.
@@ -313,8 +346,18 @@ mod tests {
     }
 
     #[test]
+    fn who_is_waited_for_is_read() {
+        let told = r#"{"type":"READINESS","mode":"strict","waiting":[{"user":"Bo","user_id":null,"position":null}],
+            "count":1,"held":true,"hold_until":9000}"#;
+        let Event::Readiness(told) = Event::read(told).unwrap() else { panic!("not a readiness") };
+        assert_eq!((told.waiting[0].user.as_str(), told.count, told.hold_until), ("Bo", 1, Some(9_000)));
+    }
+
+    #[test]
     fn an_anchor_ahead_holds_the_position() {
-        let state = PlaybackState { is_playing: true, time: 10.0, server_time: 5_000, version: 1, rate: 1.0 };
+        let state = r#"{"type":"PLAYBACK_STATE","is_playing":true,"time":10,"server_time":5000,"version":1}"#;
+        let Event::PlaybackState(state) = Event::read(state).unwrap() else { panic!("not a state") };
+        assert_eq!((state.rate, state.held, state.hold_until), (1.0, false, None));
         assert_eq!((state.position(4_000.0), state.position(7_500.0)), (10.0, 12.5));
         assert_eq!(PlaybackState { is_playing: false, ..state }.position(9_000.0), 10.0);
     }

@@ -55,7 +55,7 @@ pub use connection::{Connection, Frame, Options, Receiver, Welcome};
 pub use error::{Advice, ApiError, CloseReason, Error};
 pub use event::{
     ChatHistory, ChatMessage, Erased, Event, HostChanged, HostDisconnected, Member, Participants, Person,
-    PlaybackState, Pong, Refusal, Rest, RoomUpdated, SyncCorrection,
+    PlaybackState, Pong, Readiness, Refusal, Rest, RoomUpdated, SyncCorrection, Waiting,
 };
 pub use http::{Http, Request, Response};
 pub use sender::Sender;

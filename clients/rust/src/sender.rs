@@ -71,6 +71,31 @@ impl Sender {
         self.json(&json!({"type": "SYNC_CHECK", "client_time": client_time})).await
     }
 
+    /// Tells that one's player could run on from where the room is, maybe with its position in seconds. Worth saying when
+    /// a film is loaded, when a player that had run dry goes on, and anew after each connect.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn ready(&mut self, position: Option<f64>) -> Result<(), Error> {
+        self.player("READY", position).await
+    }
+
+    /// Tells that one's player has run dry or is still loading.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn buffering(&mut self, position: Option<f64>) -> Result<(), Error> {
+        self.player("BUFFERING", position).await
+    }
+
+    async fn player(&mut self, kind: &str, position: Option<f64>) -> Result<(), Error> {
+        let mut frame = json!({"type": kind});
+        if let Some(position) = position {
+            frame["position"] = position.into();
+        }
+        self.json(&frame).await
+    }
+
     async fn command(&mut self, kind: &str, time: Option<f64>) -> Result<(), Error> {
         let mut frame = json!({"type": kind});
         if let Some(time) = time {

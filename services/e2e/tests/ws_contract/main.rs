@@ -9,6 +9,7 @@ mod moderation;
 mod news;
 mod playback;
 mod presence;
+mod readiness;
 mod resume;
 mod start;
 mod upgrade;
