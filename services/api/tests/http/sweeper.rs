@@ -51,7 +51,7 @@ async fn a_film_stops_where_it_was_when_its_last_node_died() {
     let saved = v1::SavedPlayback { room: room.id.as_bytes().to_vec(), playback: Some((&playing).into()) };
     client.save_playback(v1::SavePlaybackRequest { rooms: vec![saved] }).await.unwrap();
     world.advance(20);
-    world.rooms.refresh(&[room.id]).await.unwrap();
+    world.rooms.refresh(Incarnation(uuid::Uuid::from_u128(1)), &[(room.id, None)]).await.unwrap();
     let _background = background(&world);
     world.advance(61);
 

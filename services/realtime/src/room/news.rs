@@ -205,7 +205,7 @@ impl Room {
                 }
                 // The api waits for a host who is here: its word and the host have crossed.
                 if self.facts.host_deadline.is_some() && self.users.contains_key(&self.facts.host) {
-                    self.report_host(self.facts.host, true);
+                    self.report_back(self.facts.host);
                 }
                 // The same when the room passed on just as its host came back.
                 self.look_for_lost_host();

@@ -187,7 +187,7 @@ impl Room {
     fn look_for_host(&mut self, was_here: bool) {
         let is_here = self.users.contains_key(&self.facts.host);
         if is_here && (self.is_host_away || self.facts.host_deadline.is_some()) {
-            self.report_host(self.facts.host, true);
+            self.report_back(self.facts.host);
         }
         if is_here && self.is_host_away {
             self.is_host_away = false;
@@ -210,12 +210,20 @@ impl Room {
     /// Tells the api if the one is here to whom the room goes back; nobody hears of it before it has.
     pub(super) fn look_for_lost_host(&mut self) {
         if let Some(lost) = self.facts.lost_host.filter(|lost| self.users.contains_key(lost)) {
-            self.report_host(lost, true);
+            self.report_back(lost);
+        }
+    }
+
+    /// Tells the api that the host is here, or the one to whom the room goes back. Who is kept during a recovery may be
+    /// gone, and was then not in the roster at this version: that he is here is told when it is over.
+    pub(super) fn report_back(&mut self, host: UserId) {
+        if self.recovery.is_none() {
+            self.report_host(host, true);
         }
     }
 
     /// Tells the api; it keeps the deadline.
-    pub(super) fn report_host(&mut self, host: UserId, is_back: bool) {
+    fn report_host(&mut self, host: UserId, is_back: bool) {
         self.effects.push(Effect::ReportHost(v1::HostReport {
             room: self.setup.room.as_bytes().to_vec(),
             host: host.as_bytes().to_vec(),

@@ -173,6 +173,9 @@ impl Room {
             self.recovery = None;
         }
         self.adopt(&roster, now);
+        if is_last {
+            self.look_for_lost_host();
+        }
         self.take_out_own(&roster, now);
         if is_last && roster.users.is_empty() {
             self.pause_if_empty(now);
