@@ -32,9 +32,12 @@ impl Running {
             .stderr(File::create(dir.join("log")).unwrap())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening http://").expect("the line").to_owned();
+        // The first line is for programs; what people are to open comes below.
+        let mut told = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let line = told.next().unwrap();
+        let address = line.strip_prefix("listening http://").expect("the line").to_owned();
+        let page = format!("open http://{address}/ in a browser");
+        assert!(told.any(|line| line.contains(&page)), "nobody is told to {page}");
         Self { child, address }
     }
 
