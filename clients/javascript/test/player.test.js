@@ -19,6 +19,18 @@ test('the controller\'s own changes are never taken for the host\'s', async () =
   assert.equal(room.told.commands, []);
 });
 
+test('nor is a jump that aims far ahead, since seeks are slow here', async () => {
+  const room = cinema(host);
+  room.media.seekDelay = 2_000;
+  await room.running();
+  for (let round = 0; round < 3; round += 1) {
+    room.clock.error += 60_000;
+    await room.time.pass(12_000);
+  }
+  assert.equal([room.media.of('seek').length, room.told.commands], [3, []]);
+  assert.near(room.controller.drift, 0, 0.02);
+});
+
 test('the host presses pause on the player: a command, and nobody fights it', async () => {
   const room = cinema(host);
   await room.running();
@@ -228,6 +240,9 @@ test('a player that ends a little early is let be', async () => {
   room.media.speed = 1.001;
   await room.running({ at: 100, duration: 112 });
   room.clock.error = -50;
+  await room.time.until(() => room.media.ended);
+  await room.time.pass(0);
+  assert.equal(room.controller.state, 'ended');
   await room.time.pass(2_500);
   assert.equal([room.media.ended, room.media.of('seek'), room.media.of('play')], [true, [], []]);
 });
