@@ -74,7 +74,8 @@ export function jitteryLine(random, deviation, loss = 0) {
 export async function openRoom(seed, { count = 2, line = everydayLine, machine = anyMachine, server, viewer } = {}) {
   const world = new World(seed);
   const { random } = world;
-  const room = new Server(world, { epoch: 1_795_382_432_000 + random.uniform(0, 1000), ...server });
+  const clockError = random.uniform(-CLOCK_ERROR, CLOCK_ERROR);
+  const room = new Server(world, { epoch: 1_795_382_432_000 + random.uniform(0, 1000), clockError, ...server });
   const meet = () => new Viewer(world, room, { line: line(random), ...machine(random), ...viewer });
   const viewers = Array.from({ length: count }, meet);
   viewers.forEach((one) => world.after(random.uniform(0, 500), () => one.comeIn()));

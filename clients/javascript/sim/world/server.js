@@ -19,6 +19,7 @@ export class Server {
   /**
    * @param {object} [options]
    * @param {boolean} [options.isScheduled] commands take effect a moment ahead
+   * @param {number} [options.clockError] how much faster the room's clock is than it should be, in millionths
    * @param {number[]} [options.nodeErrors] by how many ms each node is off the room's clock
    * @param {number} [options.epoch] the room's clock at true time 0
    * @param {object} [options.thresholds] when films are corrected, as the host set it
@@ -26,7 +27,7 @@ export class Server {
   constructor(world, options = {}) {
     this.#world = world;
     this.#options = {
-      isScheduled: true, nodeErrors: [0], epoch: 1_795_382_432_000.37,
+      isScheduled: true, clockError: 0, nodeErrors: [0], epoch: 1_795_382_432_000.37,
       ...options,
     };
     this.state.server_time = this.#now(0);
@@ -34,7 +35,7 @@ export class Server {
 
   /** The room's clock, not rounded: the truth that viewers estimate. */
   get clock() {
-    return this.#options.epoch + this.#world.time;
+    return this.#options.epoch + this.#world.time * (1 + this.#options.clockError / 1e6);
   }
 
   /** Where the film should be now, in seconds. */
