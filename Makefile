@@ -11,8 +11,8 @@ run: ## start StreamIt on http://127.0.0.1:8000, nothing else needed
 build: ## compile every program, with optimisation
 	cargo build --workspace --release
 
-# The tests of the JavaScript client, and the simulator that runs on it.
-SCRIPTS = $(wildcard clients/javascript/test/*.test.js clients/javascript/sim/*.test.js)
+# The tests of the JavaScript client and of the watch page, and the simulator that runs on the client.
+SCRIPTS = $(wildcard clients/javascript/test/*.test.js clients/javascript/sim/*.test.js services/api/tests/page/*.test.js)
 
 test: ## run all tests, on a PostgreSQL and a Redis of their own, in Chromium and in Node
 	$(if $(SCRIPTS),.ci/deps node --test $(SCRIPTS))

@@ -1,0 +1,155 @@
+/** What the watch page says, and when. How it looks and works is gone through in browsers, in services/e2e. */
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { clockTime, countdown, names, refusal } from '../../src/page/dom.js';
+import { addressOf, titleOf } from '../../src/page/film.js';
+import { codeOfClose, gone } from '../../src/page/gone.js';
+import { notice, waitingFor } from '../../src/page/notices.js';
+import { Store } from '../../src/page/store.js';
+import { codeIn } from '../../src/page/view-enter.js';
+
+const PAGE = new URL('../../src/page/', import.meta.url);
+const read = (name) => readFileSync(new URL(name, PAGE), 'utf8');
+
+/** A room in which nothing is the matter, with Ana as its host and Bo looking. */
+function evening(room = {}, state = {}) {
+  return {
+    wasOpen: true, hostAwayUntil: null, news: null, filmError: null, isPicking: false, ...state,
+    room: {
+      status: 'open', closeCode: null, retryAt: null, isHostOnline: true, host: 'Ana', hostId: 'a', you: { id: 'b' },
+      readiness: null, clock: { now: () => 1_000 }, ...room,
+    },
+  };
+}
+const soon = () => performance.now() + 5_000;
+
+test('nothing is said while nothing is the matter', () => {
+  assert.equal(notice(evening()), null);
+  assert.equal(waitingFor(evening()), null);
+  assert.equal(notice({ room: null }), null);
+});
+
+test('a lost connection matters more than a film that fails, that more than news, and those more than the host', () => {
+  const room = { status: 'waiting', retryAt: soon(), isHostOnline: false };
+  const state = { filmError: 'no film', news: { text: 'news', until: soon() }, hostAwayUntil: soon() };
+  assert.match(notice(evening(room, state)).text, /connection is lost/);
+  room.status = 'open';
+  assert.equal(notice(evening(room, state)).text, 'no film');
+  state.filmError = null;
+  assert.equal(notice(evening(room, state)).text, 'news');
+  state.news.until = 0;
+  assert.match(notice(evening(room, state)).text, /^Ana is away/);
+  room.isHostOnline = true;
+  assert.equal(notice(evening(room, state)), null);
+});
+
+test('why the connection ended is told where it is known', () => {
+  const lost = (closeCode) => notice(evening({ status: 'waiting', closeCode, retryAt: soon() }));
+  assert.match(lost(1012).text, /restarts/);
+  assert.match(lost(1013).text, /No place/);
+  assert.match(lost(1006).text, /connection is lost/);
+  assert.match(notice(evening({ status: 'connecting' })).text, /Reconnecting/);
+});
+
+test('only the host is asked to pick another film', () => {
+  assert.equal(notice(evening({}, { filmError: 'x' })).act, undefined);
+  assert.equal(notice(evening({ hostId: 'b' }, { filmError: 'x' })).act, 'Pick another');
+  assert.equal(notice(evening({ hostId: 'b' }, { filmError: 'x', isPicking: true })).act, undefined);
+});
+
+test('an absent host is waited for with a countdown while the grace lasts, and without one after it', () => {
+  const away = (hostAwayUntil) => notice(evening({ isHostOnline: false }, { hostAwayUntil }));
+  assert.ok(away(soon()).until > 0);
+  assert.equal(away(0).until, undefined);
+  assert.equal(away(NaN).until, undefined, 'away before we came');
+});
+
+test('who is waited for is named, oneself last of all things that are obvious', () => {
+  const waiting = [{ user: 'Bo', user_id: 'b' }, { user: 'Cy', user_id: 'c' }];
+  const soft = (list, count = list.length) => waitingFor(evening({ readiness: { waiting: list, count, held: false } }))?.text;
+  assert.equal(soft(waiting), 'Cy is loading');
+  assert.equal(soft(waiting.slice(0, 1)), undefined, 'one sees one’s own film');
+  assert.equal(soft(waiting.slice(1), 30), 'Cy and 29 others are loading');
+  const held = waitingFor(evening({ readiness: { waiting, count: 2, held: true, hold_until: 9_000 } }));
+  assert.equal(held.text, 'Waiting for you and Cy');
+  assert.ok(Math.abs(held.until - performance.now() - 8_000) < 1_000);
+});
+
+test('names are joined as people do', () => {
+  assert.equal(names(['Ana']), 'Ana');
+  assert.equal(names(['Ana', 'Bo', 'Cy']), 'Ana, Bo and Cy');
+  assert.equal(names(['Ana', 'Bo', 'Cy', 'Di']), 'Ana, Bo and 2 others');
+});
+
+test('times and countdowns', () => {
+  assert.deepEqual([0, 65, 3_725.9, NaN, Infinity].map(clockTime), ['0:00', '1:05', '1:02:05', '–:––', '–:––']);
+  assert.deepEqual([1, 1_000, 1_001, 300_000].map(countdown), ['1 s', '1 s', '2 s', '5:00']);
+});
+
+test('a code is found in what people type and paste', () => {
+  for (const text of ['ab12cd', ' AB1 2CD ', 'AB1-2CD', 'https://example.org/r/ab12cd', 'http://x:8000/r/AB12CD/?y']) {
+    assert.equal(codeIn(text), 'AB12CD', text);
+  }
+});
+
+test('the sample film is found on the server that one is on, others where they are', () => {
+  const sample = { url: null, title: null, video_provider: 'streamit', video_id: 'sample' };
+  assert.equal(addressOf(sample), '/sample.mp4');
+  assert.equal(addressOf({ url: 'https://example.org/a.mp4' }), 'https://example.org/a.mp4');
+  assert.equal(addressOf({ url: null, video_provider: 'other', video_id: 'x' }), null);
+  assert.equal(addressOf(null), null);
+  assert.equal(titleOf({ url: 'https://example.org/films/Big%20Film.mp4' }), 'Big Film.mp4');
+  assert.equal(titleOf({ url: 'https://example.org/', title: 'T' }), 'T');
+  assert.equal(titleOf({ url: 'https://example.org/%E0%A4%A' }), 'https://example.org/%E0%A4%A');
+});
+
+test('a kick and an ended session share a close code and not a view', () => {
+  assert.equal(codeOfClose(4011, 'SESSION_REVOKED'), 'SESSION_REVOKED');
+  assert.equal(codeOfClose(4011, ''), 'KICKED');
+  assert.match(gone('KICKED').text, /ten minutes/);
+  assert.equal(gone('BANNED').again, undefined, 'to try again is of no use');
+  assert.ok(gone('SOMETHING_NEW', 'Why').again);
+  assert.equal(gone('SOMETHING_NEW', 'Why').text, 'Why');
+});
+
+test('a refusal is a sentence, with the time to wait where there is one', () => {
+  assert.equal(refusal({ code: 'INVALID', message: 'No', fields: { a: 'Too long' } }), 'Too long.');
+  assert.equal(refusal({ code: 'FORBIDDEN', message: 'Not allowed', fields: {} }), 'Not allowed.');
+  assert.equal(refusal({ code: 'RATE_LIMITED', message: 'Slow down', retryAfter: 3 }), 'Slow down. Try again in 3 s.');
+  assert.equal(refusal({ code: 'RATE_LIMITED', message: 'Slow down', retryInMs: 500 }), 'Slow down. Try again in 1 s.');
+});
+
+test('many changes at once are drawn once', async () => {
+  const store = new Store({ n: 0 });
+  const drawn = [];
+  const stop = store.watch((state) => drawn.push(state.n));
+  store.set({ n: 1 });
+  store.set({ n: 2 });
+  await null;
+  assert.deepEqual(drawn, [0, 2]);
+  stop();
+  store.set({ n: 3 });
+  await null;
+  assert.deepEqual(drawn, [0, 2]);
+});
+
+test('what the modules reach for is in the page', () => {
+  const ids = new Set([...read('index.html').matchAll(/\sid="([^"]+)"/g)].map((found) => found[1]));
+  for (const name of readdirSync(PAGE).filter((file) => file.endsWith('.js'))) {
+    const text = read(name);
+    const wanted = [...text.matchAll(/\$\('([^']+)'\)/g)].map((found) => found[1]);
+    for (const [, list] of text.matchAll(/\[([^[\]]+)\]\.map\(\$\)/g)) {
+      wanted.push(...[...list.matchAll(/'([^']+)'/g)].map((found) => found[1]));
+    }
+    for (const id of wanted) assert.ok(ids.has(id), `${name} reaches for #${id}`);
+  }
+});
+
+test('nothing that people wrote can become markup', () => {
+  for (const name of readdirSync(PAGE).filter((file) => file.endsWith('.js'))) {
+    assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/, name);
+  }
+  assert.doesNotMatch(read('index.html'), /\sstyle=|\son[a-z]+=|<style|<script(?![^>]*\ssrc=)/);
+});
