@@ -959,7 +959,11 @@ export class DriftController {
 
 const ignore = (promise) => void promise?.catch?.(() => {});
 
-/** The browser's timers, or those that were handed in. They are called without a `this`, as browsers want it. */
+/**
+ * The browser's timers, or those that were handed in. They are called without a `this`, as browsers want it.
+ *
+ * @param {Record<string, any>} parts
+ */
 function timersOf({ setTimeout, clearTimeout, setInterval, clearInterval }) {
   return {
     setTimeout: setTimeout ?? ((act, delay) => globalThis.setTimeout(act, delay)),
@@ -1058,6 +1062,7 @@ export class RoomError extends Error {
   constructor(code, message, retryInMs = null) {
     super(message);
     this.code = code;
+    /** @type {number|null} */
     this.retryInMs = retryInMs;
   }
 }
@@ -1767,7 +1772,7 @@ export class ApiError extends Error {
 
   /**
    * @param {number} status
-   * @param {object} [answer] what the server said
+   * @param {{error?: string, code?: string, fields?: Record<string, string>}} [answer] what the server said
    * @param {number|null} [retryAfter] seconds after which the same may work
    */
   constructor(status, { error = 'Something went wrong', code = 'BAD_ANSWER', fields = {} } = {}, retryAfter = null) {
@@ -1776,6 +1781,7 @@ export class ApiError extends Error {
     this.code = code;
     /** Why each field of the input was refused. @type {Record<string, string>} */
     this.fields = fields;
+    /** @type {number|null} */
     this.retryAfter = retryAfter;
   }
 }
