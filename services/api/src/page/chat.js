@@ -38,6 +38,8 @@ export function showChat(store) {
   /** Whether the newest is in sight, and so to be kept there. */
   let isDown = true;
   let height = scroll.clientHeight;
+  /** The numbers of messages are given out anew in another one. */
+  let { epoch } = room;
   let timer;
   let hushed;
 
@@ -67,7 +69,8 @@ export function showChat(store) {
     const isLater = messages.every(({ seq }) => seq > last || rows.has(seq)) && [...rows.keys()].every(
       (seq) => messages.length > 0 && (seq >= messages[0].seq || all.length >= DRAWN),
     );
-    if (!isLater) {
+    if (!isLater || epoch !== room.epoch) {
+      epoch = room.epoch;
       hush();
       log.replaceChildren();
       rows.clear();

@@ -141,6 +141,9 @@ export function showFilm(store, api) {
     isDragging = false;
     if (canSteer()) room.seek(Number(seek.value));
   });
+  on(seek, 'blur', () => {
+    isDragging = false;
+  });
   on(seek, 'keydown', (event) => {
     const by = { ArrowLeft: -STEP_S, ArrowDown: -STEP_S, ArrowRight: STEP_S, ArrowUp: STEP_S }[event.key];
     if (!by || !canSteer()) return;
@@ -226,11 +229,14 @@ export function showFilm(store, api) {
   function drawUnblock() {
     const isBlocked = drift.state === 'blocked';
     const isMuted = drift.isMutedStart && !isBlocked;
-    show($('unblock'), isMuted || isBlocked);
+    // By a key of the keyboard or the headphones: the room goes on without this player.
+    const isAside = drift.state === 'paused' && room.playback?.is_playing === true && room.status === 'open';
+    show($('unblock'), isMuted || isBlocked || isAside);
     $('unblock').classList.toggle('sound', isMuted);
     $('unblock').querySelector('use').setAttribute('href', isMuted ? '#i-silent' : '#i-play');
     write($('unblock-what'), isMuted ? 'Turn the sound on' : 'Join the film');
-    write($('unblock-why'), isMuted ? 'Your browser muted it.' : 'Your browser waits for a click before it plays.');
+    write($('unblock-why'), isMuted ? 'Your browser muted it.'
+      : isAside ? 'It is paused for you alone.' : 'Your browser waits for a click before it plays.');
   }
 
   const unwatch = store.watch((state) => {
