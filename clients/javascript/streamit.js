@@ -7,7 +7,7 @@
  * await api.joinRoom('AB12CD');
  * const room = api.room('AB12CD');
  * const film = new DriftController(document.querySelector('video'), {
- *   clock: room.clock, mayControl: () => room.mayControl, oncommand: (what, time) => room[what](time),
+ *   clock: room.clock, mayControl: () => room.mayControl, oncommand: (what, time) => room.send(what.toUpperCase(), { time }),
  * });
  * room.addEventListener('playback', ({ detail }) => film.follow(detail));
  * room.connect();
