@@ -2,7 +2,7 @@
 //!
 //! `make sync` measures for as long as is promised. The ordinary run holds the same promises over shorter windows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use streamit_e2e::Plan;
 use streamit_e2e::browser::Browser;
@@ -40,7 +40,7 @@ async fn two_people_on_two_nodes_see_the_same_frame() {
     track::watch(&bo).await;
 
     pair.start_together("play", async || ana.clicks("#play").await).await;
-    pair.stay_together("steady").await;
+    pair.stay_together("steady", async || {}).await;
     pair.start_together("seek", async || ana.slides("#seek", 150.0).await).await;
 
     let cy = Watcher::arrives(&browser, "Cy", &path).await;
@@ -52,12 +52,19 @@ async fn two_people_on_two_nodes_see_the_same_frame() {
     cy.leaves().await;
 
     let node = bo.node().await;
-    cluster.kill_node(1);
-    cluster.leads_sockets(1, 0);
-    bo.sees(&format!("document.body.dataset.status === 'open' && streamit.room.node !== {node:?}")).await;
-    pair.stay_together("steady after a node was killed").await;
+    pair.stay_together("steady while a node is killed", async || {
+        let killed = Instant::now();
+        cluster.kill_node(1);
+        cluster.leads_sockets(1, 0);
+        bo.sees(&format!("document.body.dataset.status === 'open' && streamit.room.node !== {node:?}")).await;
+        tell("killed node", &format!("its viewer was on another {} ms later", killed.elapsed().as_millis()));
+    })
+    .await;
     pair.start_together("seek after a node was killed", async || ana.slides("#seek", 20.0).await).await;
     assert_eq!((ana.loaded_at().await, bo.loaded_at().await), loaded, "nobody has reloaded");
+    for watcher in [&ana, &bo] {
+        watcher.has_no_errors().await;
+    }
 }
 
 fn origin(cluster: &Cluster, api: usize) -> String {
@@ -81,10 +88,11 @@ impl Pair<'_> {
         (track::track(self.ana).await, track::track(self.bo).await)
     }
 
-    /// Both play, and stay within the promise for as long as is measured.
-    async fn stay_together(&self, what: &str) {
+    /// Both play, and stay within the promise for as long as is measured, whatever happens meanwhile.
+    async fn stay_together(&self, what: &str, meanwhile: impl AsyncFnOnce()) {
         self.settle().await;
         let from = track::now(self.ana).await;
+        meanwhile().await;
         track::for_a_while(while_steady()).await;
         let to = track::now(self.ana).await;
         track::now(self.bo).await;
