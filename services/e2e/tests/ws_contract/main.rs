@@ -12,6 +12,7 @@ mod presence;
 mod readiness;
 mod resume;
 mod start;
+mod succession;
 mod upgrade;
 
 use streamit_client::Event;
