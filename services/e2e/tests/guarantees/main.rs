@@ -7,6 +7,7 @@ mod database;
 mod host;
 mod kill;
 mod pause;
+mod readiness;
 mod redis;
 mod restart;
 mod succession;

@@ -163,10 +163,10 @@ impl Room {
             let new = came.iter().filter(|(user, _)| !self.users.contains_key(user));
             let joined = new.map(|(user, present)| Frame::UserJoined { user: &present.name, user_id: *user });
             let frames = left.chain(joined).map(|frame| frame.to_json()).collect();
-            self.users.extend(came);
+            self.add_users(came);
             self.tell_all(frames);
         } else {
-            self.users.extend(came);
+            self.add_users(came);
         }
         self.look_for_host(was_host_here);
         if is_lost_host_back {
@@ -174,6 +174,13 @@ impl Room {
         }
         if self.is_count_due && self.count_told + super::COUNT_MS <= now.up {
             self.tell_count(now);
+        }
+    }
+
+    /// Whoever is known came when he came: that he is entered again after a loss makes nobody a newcomer.
+    fn add_users(&mut self, came: Vec<(UserId, Present)>) {
+        for (user, present) in came {
+            self.users.entry(user).or_insert(present);
         }
     }
 

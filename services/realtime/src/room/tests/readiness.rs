@@ -185,6 +185,7 @@ fn a_start_waits_fifteen_seconds_for_a_first_load_and_no_longer() {
     let waited = party.held_for();
     assert!((15_000..=16_000).contains(&waited), "{waited} ms");
     assert!(party.film().is_running());
+    assert!(party.cluster.roster().book.gave_up.is_some(), "for nodes that open the room later");
     // He is not waited for again before he was ready.
     party.command(Command::Pause(None));
     party.command(Command::Play(None));
@@ -283,11 +284,15 @@ fn who_comes_while_a_start_is_held_does_not_prolong_it() {
 #[test]
 fn a_reload_is_no_stall() {
     let mut party = Party::running(2);
-    party.leaves(1);
+    let (node, connection) = party.seats.remove(1);
+    party.cluster.leave(node, connection, Gone::Grace);
     let again = party.cluster.join(1, 2);
     party.seats.push((1, again));
     party.says(1, false);
     assert!(party.film().is_running());
+    party.says(1, true);
+    party.says(1, false);
+    assert!(party.film().held_until.is_some());
 }
 
 #[test]
@@ -410,6 +415,24 @@ fn a_store_that_came_back_empty_is_told_again() {
     assert!(!book.people[&user(2)].is_ready);
     assert_eq!(party.film().held_until, held.held_until, "still held");
     party.says(1, true);
+    assert!(party.film().is_running());
+}
+
+#[test]
+fn a_start_waits_on_for_those_whom_a_new_store_thinks_newcomers() {
+    let mut party = Party::strict(3);
+    party.says(0, true);
+    party.command(play(10.0));
+    party.cluster.pass(1_000);
+    party.cluster.lose_store();
+    party.cluster.pass(1_000);
+    party.cluster.empty_store();
+    (0..3).for_each(|n| party.cluster.notices(n));
+    (0..3).for_each(|n| party.cluster.compare(n));
+    party.cluster.pass(5_000);
+    assert!(party.film().held_until.is_some());
+    party.says(1, true);
+    party.says(2, true);
     assert!(party.film().is_running());
 }
 
