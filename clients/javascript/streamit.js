@@ -265,6 +265,8 @@ const START_KEY = 'streamit.start';
 const SETTLED_MS = 300;
 /** How much of a new reading goes into the estimate of the drift; the rest is what was expected. */
 const GAIN = 0.35;
+/** The same for what is usual: the last five seconds or so. */
+const USUAL_GAIN = 0.02;
 
 const HAVE_METADATA = 1;
 const HAVE_FUTURE_DATA = 3;
@@ -345,6 +347,9 @@ export class DriftController {
   #wasOnTime = false;
   #launchedAt = NaN;
   #doubts = 0;
+  /** The drift of the last seconds, and how often in a row it was another one. */
+  #usual = NaN;
+  #slips = 0;
   #movedAt = NaN;
   #lastTime = NaN;
 
@@ -370,7 +375,7 @@ export class DriftController {
   /**
    * @param {HTMLMediaElement} media
    * @param {object} options
-   * @param {{now(): number, isReady: boolean}} options.clock tells the room's time, as a {@link RoomClock} does
+   * @param {{now(): number, isReady: boolean, bound?: number}} options.clock tells the room's time, as a {@link RoomClock} does
    * @param {Thresholds|(() => Thresholds)} [options.thresholds] as the server tells them
    * @param {boolean|(() => boolean)} [options.mayControl] whether this person is host or co-host
    * @param {(what: 'play'|'pause'|'seek', time: number) => void} [options.oncommand] the host used the player's controls
@@ -677,6 +682,7 @@ export class DriftController {
     if (this.#mayJump && apart > much) return this.#jump(now, room);
     this.#mayJump = false;
     if (this.#isSettling) this.#learnStart(off);
+    if (this.#hasSlipped(off, leave)) this.#isSettling = true;
     this.#doubts = apart > enter ? this.#doubts + 1 : 0;
     // The middle between right and the leaving threshold: two viewers who left at its two ends would be twice apart.
     if (this.#isCorrecting) this.#isCorrecting = apart > leave / 2;
@@ -696,6 +702,22 @@ export class DriftController {
     if (Number.isNaN(surprise) || Math.abs(surprise) > START_BEHIND_S) this.#smooth = this.#drift;
     else this.#smooth = expected + GAIN * surprise;
     return this.#smooth;
+  }
+
+  /**
+   * Whether the player lost or gained something at once, as a busy machine makes it, rather than bit by bit as a clock
+   * does. Two viewers who both slipped may be far apart though each is within the entering threshold. Where the room's
+   * time is not known that well it would be noise that is corrected.
+   */
+  #hasSlipped(off, leave) {
+    const slip = Math.abs(off - this.#usual) * 1000;
+    if (this.#isCorrecting || this.#isSettling || !(slip < Infinity)) this.#usual = off;
+    else this.#usual += (off - this.#usual) * USUAL_GAIN;
+    this.#slips = slip > 0.75 * leave ? this.#slips + 1 : 0;
+    if (this.#slips < DOUBTS || this.#clock.bound > 1.5 * leave) return false;
+    this.#slips = 0;
+    this.#usual = off;
+    return true;
   }
 
   #learnStart(off) {
