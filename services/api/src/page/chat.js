@@ -144,7 +144,9 @@ export function showChat(store) {
       show($('chat-empty'), rows.size === 0 && drafts.length === 0);
       field.focus();
     });
-    const why = make('span', { class: 'why' }, `Not sent: ${refusal(error)}`);
+    // How long to wait is told below, where it is counted down.
+    const reason = error?.code === 'RATE_LIMITED' ? 'that was a lot at once.' : refusal(error);
+    const why = make('span', { class: 'why' }, `Not sent: ${reason}`);
     draft.item.className = 'failed first';
     draft.item.removeAttribute('aria-hidden');
     draft.item.append(why, again, away);

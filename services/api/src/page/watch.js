@@ -236,7 +236,8 @@ store.watch((state) => {
   const { session } = state;
   document.body.dataset.view = state.view;
   show($('whoami'), session !== null && state.view !== 'welcome');
-  write($('whoami'), session?.display_name ?? '');
+  // In a room there may be two of a name; there one has another.
+  write($('whoami'), state.room?.you?.name ?? session?.display_name ?? '');
   for (const id of ['logout', 'apart']) show($(id), session !== null && state.view === 'lobby');
   document.title = state.view === 'room' ? `${state.code} · StreamIt` : 'StreamIt';
   if (state.gone) {
