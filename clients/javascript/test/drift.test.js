@@ -154,10 +154,10 @@ test('far off is a jump, and at most one in five seconds', async () => {
 });
 
 test('the thresholds are those of the room, also when they change', async () => {
-  let thresholds = { enter_ms: 200, leave_ms: 100, seek_ms: 3_000 };
+  let thresholds = { enter_ms: 200, leave_ms: 150, seek_ms: 3_000 };
   const room = cinema({ thresholds: () => thresholds });
   await room.running();
-  room.clock.error = 70;
+  room.clock.error = 90;
   await room.time.pass(2_000);
   assert.equal(room.media.calls, []);
   thresholds = { enter_ms: 60, leave_ms: 20, seek_ms: 65 };
