@@ -160,7 +160,7 @@ test('the thresholds are those of the room, also when they change', async () => 
   room.clock.error = 90;
   await room.time.pass(2_000);
   assert.equal(room.media.calls, []);
-  thresholds = { enter_ms: 60, leave_ms: 20, seek_ms: 65 };
+  thresholds = { enter_ms: 60, leave_ms: 20, seek_ms: 40 };
   await room.time.pass(1_000);
   assert.equal(room.media.of('seek').length, 1);
 });
