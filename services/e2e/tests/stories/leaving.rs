@@ -151,6 +151,9 @@ async fn a_share_of_a_nodes_people_moves_and_nobody_is_missed() {
                 host.sees_come(&format!("Guest {n}")).await;
                 seats.push((guest, seat));
             }
+            for (_, seat) in &mut seats {
+                seat.quiet().await; // a ping that is answered only on a closed line would hide why it was closed
+            }
 
             let shed = async |args: &[&str]| {
                 let args = [&["shed"], args].concat();
