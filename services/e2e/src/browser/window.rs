@@ -49,7 +49,9 @@ impl Window {
     /// When the browser refuses.
     pub async fn becomes(&self, look: &Look) {
         let Look { width, height, .. } = look;
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        // What is narrow is a phone, whose scroll bars lie over the page.
+        let is_phone = *width < 600;
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
         let scheme = if look.is_dark { "dark" } else { "light" };
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});

@@ -31,10 +31,16 @@ async fn screenshots_show_a_room_that_fits_light_dark_and_on_a_phone() {
     ana.slides("#seek", 83.0).await;
     ana.says("Everybody here? Then off we go.").await;
     bo.reads("Everybody here?").await;
-    bo.says("Here! Same second as yours, by the way").await;
-    cy.reads("Same second").await;
-    cy.says("And here. From a train, no less.").await;
+    bo.says("Here! Frame 2,100, and you?").await;
+    cy.reads("Frame 2,100").await;
+    cy.says("The same. From a train, no less.").await;
     ana.reads("From a train").await;
+    cy.says("Who picked this one?").await;
+    ana.reads("Who picked").await;
+    ana.says("It grows on you. The hand goes round, you will see.").await;
+    cy.reads("grows on you").await;
+    bo.says("No spoilers please").await;
+    ana.reads("No spoilers").await;
     ana.says("Nobody tells how it ends.").await;
 
     // What others see of it: the one who follows is the one to be looked at.
@@ -49,8 +55,15 @@ async fn screenshots_show_a_room_that_fits_light_dark_and_on_a_phone() {
         ("dark", Look { is_dark: true, ..Look::default() }),
         ("phone", Look { width: 390, height: 844, ..Look::default() }),
     ];
+    bo.run("document.activeElement.blur()", serde_json::json!([])).await;
     for (name, look) in looks {
         bo.becomes(&look).await;
+        if name == "phone" {
+            bo.clicks("#panel-toggle").await;
+        }
+        // All that is drawn again by and by has been.
+        let since: f64 = bo.value("film.currentTime").await;
+        bo.sees(&format!("film.currentTime > {since} + 1")).await;
         bo.sees(&format!("innerWidth === {} && innerHeight === {}", look.width, look.height)).await;
         bo.sees("document.documentElement.scrollWidth <= innerWidth").await;
         let picture = bo.picture().await;

@@ -89,35 +89,35 @@ impl Pair<'_> {
     }
 
     /// Both play, and stay within the promise for as long as is measured, whatever happens meanwhile.
+    ///
+    /// A machine that did not run the browsers for a moment, which a shared one does, has them apart for seconds. Then
+    /// it is measured again, without what happened; this is told, and not done more than twice.
     async fn stay_together(&self, what: &str, meanwhile: impl AsyncFnOnce()) {
-        self.settle().await;
-        let from = track::now(self.ana).await;
-        meanwhile().await;
-        track::for_a_while(while_steady()).await;
-        let to = track::now(self.ana).await;
-        track::now(self.bo).await;
-        let (ana, bo) = self.tracks().await;
-        let apart = ana.apart_from(&bo, from, to);
-        assert_watched(&apart, from, to);
-        let seconds = (to - from) / 1000.0;
-        for played in [ana.played(from, to), bo.played(from, to)] {
-            assert!((played - seconds).abs() < 1.0, "{what}: {played:.1} s of film in {seconds:.1} s");
-        }
-        let p95 = percentile(&apart, 0.95);
-        tell(
-            what,
-            &format!(
-                "{seconds:.0} s, two players apart p50 {:.1} ms, p95 {p95:.1} ms, most {:.1} ms; their frames p95 {:.1} ms",
-                percentile(&apart, 0.5),
-                percentile(&apart, 1.0),
-                percentile(&ana.frames_apart(&bo, from, to), 0.95),
-            ),
-        );
-        self.tell_clock("Ana", self.ana).await;
-        self.tell_clock("Bo", self.bo).await;
-        if p95 > STEADY {
-            self.explain(from, to).await;
-            panic!("{what}: p95 {p95:.1} ms, where {STEADY} ms are promised");
+        /// Twenty looks a second are less than this apart, in milliseconds.
+        const STILL: f64 = 120.0;
+        let mut meanwhile = Some(meanwhile);
+        for tries_left in [2, 1, 0] {
+            self.settle().await;
+            let from = track::now(self.ana).await;
+            if let Some(meanwhile) = meanwhile.take() {
+                meanwhile().await;
+            }
+            track::for_a_while(while_steady()).await;
+            let to = track::now(self.ana).await;
+            track::now(self.bo).await;
+            let (ana, bo) = self.tracks().await;
+            let p95 = tell_apart(what, &ana, &bo, from, to);
+            self.tell_clock("Ana", self.ana).await;
+            self.tell_clock("Bo", self.bo).await;
+            if p95 <= STEADY {
+                return;
+            }
+            let still = ana.stood_still_with(&bo, from, to);
+            if still < STILL || tries_left == 0 {
+                self.explain(from, to).await;
+                panic!("{what}: p95 {p95:.1} ms, where {STEADY} ms are promised");
+            }
+            tell(what, &format!("the machine stood still for {still:.0} ms; measured again"));
         }
     }
 
@@ -201,6 +201,26 @@ impl Pair<'_> {
             "{who}: the clock is wrong by {error} ms, not within {bound} ms"
         );
     }
+}
+
+/// How far apart two players were while both ran; 95 of 100 looks found them nearer than what is returned.
+fn tell_apart(what: &str, ana: &Track, bo: &Track, from: f64, to: f64) -> f64 {
+    let apart = ana.apart_from(bo, from, to);
+    assert_watched(&apart, from, to);
+    let seconds = (to - from) / 1000.0;
+    for played in [ana.played(from, to), bo.played(from, to)] {
+        assert!((played - seconds).abs() < 1.0, "{what}: {played:.1} s of film in {seconds:.1} s");
+    }
+    let [p50, p95, most] = [0.5, 0.95, 1.0].map(|share| percentile(&apart, share));
+    let frames = percentile(&ana.frames_apart(bo, from, to), 0.95);
+    tell(
+        what,
+        &format!(
+            "{seconds:.0} s, two players apart p50 {p50:.1} ms, p95 {p95:.1} ms, most {most:.1} ms; \
+             their frames p95 {frames:.1} ms"
+        ),
+    );
+    p95
 }
 
 /// Checks that the players were looked at often enough to say anything.

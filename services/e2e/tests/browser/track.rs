@@ -109,6 +109,20 @@ impl Track {
         inside.next_back().map_or(first, |look| look.position) - first
     }
 
+    /// For how long at most nobody looked at this player and, at the same time, at the other, in milliseconds. Pages
+    /// of two browsers that stand still together were not run by the machine.
+    pub(crate) fn stood_still_with(&self, other: &Self, from: f64, to: f64) -> f64 {
+        let both = self.gaps(from, to).flat_map(|(start, end)| {
+            other.gaps(from, to).map(move |(first, last)| end.min(last) - start.max(first))
+        });
+        both.fold(0.0, f64::max)
+    }
+
+    fn gaps(&self, from: f64, to: f64) -> impl Iterator<Item = (f64, f64)> {
+        let inside = move |pair: &&[Look]| pair[0].at >= from && pair[1].at <= to;
+        self.samples.windows(2).filter(inside).map(|pair| (pair[0].at, pair[1].at))
+    }
+
     /// Each fifth look in between, in words, for whoever reads a failure.
     pub(crate) fn tell(&self, room: &Line, from: f64, to: f64) -> String {
         let inside = self.samples.iter().filter(|look| (from..=to).contains(&look.at)).step_by(5);
@@ -227,6 +241,16 @@ mod tests {
         assert!(a.apart_from(&b, 11_000.0, 15_000.0).is_empty());
         assert_eq!(a.position_at(9_000.0), None);
         assert_eq!(a.position_at(99_000.0), None);
+    }
+
+    #[test]
+    fn a_machine_that_stood_still_is_told_from_one_page_that_did() {
+        let (mut a, mut b) = (player(0.0, 10_000.0, 50.0), player(0.0, 10_020.0, 50.0));
+        a.samples.retain(|look| !(12_010.0..12_300.0).contains(&look.at));
+        assert!(a.stood_still_with(&b, 11_000.0, 15_000.0) < 60.0);
+        b.samples.retain(|look| !(12_110.0..12_400.0).contains(&look.at));
+        assert!((a.stood_still_with(&b, 11_000.0, 15_000.0) - 230.0).abs() < 0.001);
+        assert!(a.stood_still_with(&b, 13_000.0, 15_000.0) < 60.0);
     }
 
     #[test]
