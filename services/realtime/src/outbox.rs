@@ -222,7 +222,7 @@ impl Outbox {
         self.wrote.store(now, Ordering::Relaxed);
     }
 
-    /// Notes that the client answered a ping within `took`.
+    /// Notes that the client answered a ping within `took`. Only its own task tells so.
     pub fn answered(&self, took: Duration) {
         let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
         let last = self.round_trips.load(Ordering::Relaxed) & u64::from(u32::MAX);
