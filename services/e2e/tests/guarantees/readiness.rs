@@ -29,7 +29,7 @@ async fn strict(cluster: &Cluster, silent: usize) -> (Room, [Seat; 3]) {
         room.join_on(2, &people[2]).await,
     ];
     for seat in &mut seats[..3 - silent] {
-        seat.line.sender().ready(None).await.unwrap();
+        seat.line.sender().ready(None).await.expect("the connection lives");
     }
     (room, seats)
 }

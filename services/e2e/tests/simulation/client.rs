@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use streamit_domain::playback::Command;
+use streamit_domain::readiness::Said;
 use streamit_domain::{ConnectionId, MediaTime, SessionId, UserId};
 use streamit_e2e::check::{Joined, Message, Seen, Witness};
 use streamit_realtime::room::effect::{Gone, Input, Joiner, Resume};
@@ -410,6 +411,12 @@ impl World {
             _ => Command::Seek(time),
         };
         self.send_frame(c, Frame::Playback(command));
+    }
+
+    /// Says whether its player could go on.
+    pub(crate) fn tell_readiness(&mut self, c: usize) {
+        let is_ready = self.rng.bool();
+        self.send_frame(c, Frame::Readiness(Said { is_ready, position: None }));
     }
 
     /// Throws somebody out, or silences him for a while.

@@ -1,6 +1,7 @@
 //! What people do, and what goes wrong, at moments that the seed picks.
 
 use streamit_bus::{Notice, Rooms};
+use streamit_domain::room::ReadinessMode;
 use streamit_realtime::outbox::Close;
 use streamit_realtime::room::effect::Input;
 use streamit_telemetry::Clock;
@@ -66,6 +67,9 @@ impl World {
                 let back = self.rng.u64(100..6_000);
                 self.after(back, move |world| world.connect(c));
             }
+        }
+        if self.plan.readiness != ReadinessMode::Off && self.rng.u8(0..3) == 0 {
+            self.tell_readiness(c);
         }
         let wait = self.rng.u64(1..self.plan.pace * 2);
         self.after(wait, move |world| world.live(c));

@@ -28,6 +28,7 @@ mod link;
 mod node;
 mod perform;
 mod plan;
+mod readiness;
 mod sabotage;
 mod scenarios;
 mod sight;

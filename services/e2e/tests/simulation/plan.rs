@@ -1,6 +1,7 @@
 //! What goes wrong in a run, and how much of it. All of it follows from the seed.
 
 use fastrand::Rng;
+use streamit_domain::room::ReadinessMode;
 
 /// A promise that is broken on purpose, to see that the checker notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) settings: u32,
     pub(crate) jumps: u32,
     pub(crate) restores: u32,
+    /// What the room does about players that are not ready.
+    pub(crate) readiness: ReadinessMode,
 }
 
 impl Plan {
@@ -108,6 +111,7 @@ impl Plan {
             settings: few(rng, 2),
             jumps: few(rng, 2),
             restores: u32::from(rng.u8(0..8) == 0),
+            readiness: [ReadinessMode::Off, ReadinessMode::Soft, ReadinessMode::Strict][rng.usize(0..3)],
         };
         if plan.restores > 0 {
             // Who was host is told by the order of hosts, which a restore would turn back. And what the database has lost
@@ -149,6 +153,7 @@ impl Plan {
             settings: 0,
             jumps: 0,
             restores: 0,
+            readiness: ReadinessMode::default(),
             ..Self::of(seed)
         }
     }

@@ -28,8 +28,17 @@ pub(crate) struct Store {
     pub(crate) stored: Vec<Playback>,
     /// How many commands were refused for an old fence.
     pub(crate) fenced: u64,
+    /// All holds, in order.
+    pub(crate) holds: Vec<Held>,
     /// The fences that were raised, each with how many states had been stored by then.
     pub(crate) fences: Vec<(u64, usize)>,
+}
+
+/// A film that waits for somebody's player.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) until: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
 }
 
 /// The outcome of a call that is ready at once.
@@ -47,6 +56,7 @@ impl Store {
             jumped: Duration::ZERO,
             unfenced: (!is_fenced).then_some(None),
             stored: Vec::new(),
+            holds: Vec::new(),
             fenced: 0,
             fences: Vec::new(),
         }
@@ -108,11 +118,30 @@ impl Store {
             }
         };
         match result {
-            Cas::Stored => self.stored.push(*next),
+            Cas::Stored => {
+                self.note_hold(next);
+                self.stored.push(*next);
+            }
             Cas::Fenced(_) => self.fenced += 1,
             _ => {}
         }
         Ok(result)
+    }
+
+    /// A film that is held goes on being so, or that ends.
+    fn note_hold(&mut self, next: &Playback) {
+        let now = self.now();
+        let last = self.holds.last_mut().filter(|held| held.ended.is_none());
+        match (last, next.held_until) {
+            (Some(held), Some(until)) if held.until == until => {}
+            (Some(held), _) => held.ended = Some(now),
+            (None, _) => {}
+        }
+        if let Some(until) = next.held_until
+            && self.holds.last().is_none_or(|held| held.ended.is_some())
+        {
+            self.holds.push(Held { until, ended: None });
+        }
     }
 
     pub(crate) fn refresh(

@@ -82,6 +82,7 @@ impl World {
             trace: is_traced.then(Vec::new),
             plan,
         };
+        world.api.stored.facts.settings.readiness = world.plan.readiness;
         note!(world, "{:?}", world.plan);
         world.tell_fence();
         for n in 0..world.nodes.len() {
