@@ -5,6 +5,7 @@ use std::path::Path;
 use streamit_e2e::browser::{Browser, Look, Place};
 
 const PAGE: &str = r#"<!doctype html><title>Harness</title>
+<meta name="viewport" content="width=device-width">
 <input id="name"><button id="go">Go</button>
 <p id="shown"></p>
 <script type="module">
