@@ -56,7 +56,7 @@ sync: ## measure how far two real browsers on two nodes are apart, three minutes
 	STREAMIT_LONG_SYNC=1 .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser sync -- --nocapture
 
 screenshots: ## take the pictures of the watch page in docs/screenshots anew
-	STREAMIT_SCREENSHOTS=docs/screenshots .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser screenshots -- --ignored --nocapture
+	STREAMIT_SCREENSHOTS=docs/screenshots .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser screenshots
 
 load: ## measure memory per connection and fan-out latency of an optimised build
 	.ci/load
