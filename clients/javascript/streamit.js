@@ -1786,6 +1786,8 @@ function hintOf(reason) {
 const CALL_MS = 20_000;
 /** A token that ends within this is exchanged before it is used: a connection takes a moment. */
 const EXPIRY_MARGIN_MS = 60_000;
+/** But not before so much of its life is over; a server may give tokens for a minute. */
+const USED_MOST = 0.75;
 const SESSION_KEY = 'streamit.session';
 
 /** What a call was refused with. Two codes are not the server's: `UNREACHABLE` and `BAD_ANSWER`, with status 0. */
@@ -1895,13 +1897,15 @@ export class StreamIt {
   /** Ends the session, here and on the server, and the connections that belong to it. */
   async logout() {
     const token = this.session?.access_token;
-    this.#set(null);
+    this.forget();
     await this.#request('POST', '/api/auth/logout/', undefined, token);
   }
 
   /** Forgets the session on this machine, without a word to the server. */
   forget() {
-    this.#set(null);
+    const kept = this.#stored();
+    if (kept && kept.id === this.session?.id) this.#unstore();
+    this.#take(null);
   }
 
   /** Who the server says one is. */
@@ -1947,7 +1951,7 @@ export class StreamIt {
     } catch (error) {
       if (!token || error.status !== 401) throw error;
       if (error.code === 'SESSION_REVOKED') {
-        this.#forget(token);
+        if (this.session?.access_token === token) this.#lose();
         throw error;
       }
       return this.#request(method, path, body, await this.token(token));
@@ -2020,45 +2024,70 @@ export class StreamIt {
   }
 
   async #exchange() {
-    // Another tab may have done it.
-    const [mine, kept] = [this.session, this.#stored()];
-    if (kept && kept.id === mine.id && kept.refresh_token !== mine.refresh_token) {
-      this.#take(kept);
-      if (this.#now() < this.#goodUntil) return;
-    }
+    if (this.#adopt() && this.#now() < this.#goodUntil) return;
     const used = this.session;
     try {
       const answer = await this.#request('POST', '/api/auth/refresh/', { refresh_token: used.refresh_token });
       // Who has logged out or in meanwhile is somebody else.
       if (this.session === used) this.#set({ ...used, ...answer, obtained_at: this.#wall() });
     } catch (error) {
-      if (error.status === 401 || error.status === 403) this.#forget(used.access_token);
+      if (error.status === 401 || error.status === 403) {
+        // Another tab may have been quicker.
+        if (this.session === used && !this.#adopt()) this.#lose();
+        if (this.session?.id === used.id && this.session !== used) return;
+      }
       throw error;
     }
   }
 
-  #forget(token) {
-    if (this.session?.access_token === token) this.#set(null);
+  /** Goes on with what another tab has got, if there is such. @returns {boolean} */
+  #adopt() {
+    const [mine, kept] = [this.session, this.#stored()];
+    if (!kept || kept.id !== mine.id || kept.refresh_token === mine.refresh_token) return false;
+    this.#take(kept);
+    return true;
+  }
+
+  /** The session is over. What is kept may be another one, of another tab, and stays. */
+  #lose() {
+    if (this.#stored()?.refresh_token === this.session?.refresh_token) this.#unstore();
+    this.#take(null);
   }
 
   #set(session) {
     const before = this.session;
     this.#take(session);
-    try {
-      if (session) this.#storage?.setItem(SESSION_KEY, JSON.stringify(session));
-      else this.#storage?.removeItem(SESSION_KEY);
-    } catch {
-      // A full or forbidden storage: then the session ends with the page.
-    }
-    if (session && before?.id === session.id) this.#tabs?.postMessage({ former: before.refresh_token, session });
+    this.#store(session);
+    if (before?.id === session.id) this.#tabs?.postMessage({ former: before.refresh_token, session });
   }
 
   #take(session) {
     this.session = session;
-    // The machine's clock may have been set since; then the server refuses the token, and it is exchanged.
-    const age = session ? Math.max(0, this.#wall() - session.obtained_at) : 0;
-    this.#goodUntil = session ? this.#now() + session.expires_in * 1000 - age - EXPIRY_MARGIN_MS : -Infinity;
+    this.#goodUntil = -Infinity;
+    if (session) {
+      // The machine's clock may have been set since; then the server refuses the token, and it is exchanged.
+      const age = Math.max(0, this.#wall() - session.obtained_at);
+      const life = session.expires_in * 1000;
+      this.#goodUntil = this.#now() + Math.max(life - EXPIRY_MARGIN_MS, life * USED_MOST) - age;
+    }
     this.onsession?.(session);
+  }
+
+  #store(session) {
+    try {
+      this.#storage?.setItem(SESSION_KEY, JSON.stringify(session));
+    } catch {
+      // A full or forbidden storage: then the session ends with the page. A token that was used must not be found there.
+      this.#unstore();
+    }
+  }
+
+  #unstore() {
+    try {
+      this.#storage?.removeItem(SESSION_KEY);
+    } catch {
+      // Then there is nothing in it either.
+    }
   }
 
   #stored() {
@@ -2073,11 +2102,7 @@ export class StreamIt {
   #ontab(data) {
     if (!this.session || data?.former !== this.session.refresh_token || data.session?.id !== this.session.id) return;
     this.#take(data.session);
-    try {
-      this.#storage.setItem(SESSION_KEY, JSON.stringify(data.session));
-    } catch {
-      // As above.
-    }
+    this.#store(data.session);
   }
 
   async #request(method, path, body, token) {

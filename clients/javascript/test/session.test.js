@@ -255,3 +255,54 @@ test('a room is found where the api is, or where it is told to be', async () => 
     room.close();
   }
 });
+
+test('a tab whose session has ended takes nobody else\'s with it', async () => {
+  const shelf = new Shelf();
+  const here = honest({ answer: ({ path }) => path.includes('/me/') && [401, { error: 'x', code: 'SESSION_REVOKED' }] });
+  const one = here.make({ storage: shelf });
+  await one.guest('Ana');
+  const other = JSON.stringify({ ...one.session, id: 'bo-1', access_token: 'of Bo', refresh_token: 'of Bo' });
+  shelf.setItem('streamit.session', other);
+  await assert.rejects(one.me());
+  assert.equal([one.session, shelf.getItem('streamit.session')], [null, other]);
+  await one.guest('Ana');
+  shelf.setItem('streamit.session', other);
+  await one.logout().catch(() => {});
+  assert.equal(shelf.getItem('streamit.session'), other);
+});
+
+test('a tab whose refresh comes too late goes on with what another tab has got', async () => {
+  const shelf = new Shelf();
+  let newer;
+  const here = honest({
+    answer: ({ path }) => {
+      if (!path.includes('refresh')) return undefined;
+      shelf.setItem('streamit.session', JSON.stringify(newer));
+      return [401, { error: 'Ended', code: 'SESSION_REVOKED' }];
+    },
+  });
+  const one = here.make({ storage: shelf });
+  await one.guest('Ana');
+  newer = { ...one.session, ...tokens(2), obtained_at: here.wall.now() };
+  assert.equal(await one.token('access 1'), 'access 2');
+  assert.equal([one.session.refresh_token, JSON.parse(shelf.getItem('streamit.session')).refresh_token], ['refresh 2', 'refresh 2']);
+});
+
+test('a storage that took no more does not bring back a token that was used', async () => {
+  const shelf = new Shelf();
+  const here = honest();
+  const one = here.make({ storage: shelf });
+  await one.guest('Ana');
+  shelf.setItem = () => { throw new Error('QuotaExceededError'); };
+  assert.equal(await one.token('access 1'), 'access 2');
+  assert.equal(await one.token('access 2'), 'access 3');
+});
+
+test('a token that lasts a minute is used for most of it', async () => {
+  const here = honest({ answer: ({ path }) => path.includes('guest') && [200, tokens(1, { expires_in: 60 })] });
+  await here.api.guest('Ana');
+  await here.time.pass(20_000);
+  assert.equal(await here.api.token(), 'access 1');
+  await here.time.pass(30_000);
+  assert.equal(await here.api.token(), 'access 2');
+});
