@@ -1245,6 +1245,8 @@ export class Room extends EventTarget {
   /** Connects, and stays connected until {@link Room#close} or until the server says that it is over. */
   connect() {
     if (this.status !== 'idle' && this.status !== 'closed') return;
+    // It would fail again and again, and nobody would know why.
+    if (typeof this.#WebSocket !== 'function') throw new TypeError('There is no WebSocket here: hand one in');
     this.#failures = 0;
     this.#refused = null;
     this.#notBefore = -Infinity;
@@ -1342,7 +1344,7 @@ export class Room extends EventTarget {
       if (turn !== this.#turn) return;
       // Refused is refused. Anything else, a network that is away, may pass.
       if (error instanceof ApiError && (error.status === 401 || error.status === 403)) this.#end(4001);
-      else this.#wait(this.#backoff());
+      else this.#waitAtLeast(error instanceof ApiError ? Math.min((error.retryAfter ?? 0) * 1000, HINT_MOST_MS) : 0);
       return;
     }
     if (turn !== this.#turn) return;
@@ -1398,7 +1400,7 @@ export class Room extends EventTarget {
     this.#drop();
     this.closeCode = code;
     this.closeReason = wordOf(reason);
-    if (this.#now() - this.#openedAt >= STEADY_MS) this.#failures = 0;
+    if (this.#now() - this.#openedAt >= STEADY_MS) [this.#failures, this.#refused] = [0, null];
     this.#openedAt = NaN;
     const action = closeAction(code);
     if (action === 'login' && this.#refused === null) {
@@ -1408,9 +1410,13 @@ export class Room extends EventTarget {
     } else if (action === 'reconnect') {
       const hint = hintOf(reason);
       // The first time as told: the server spread it. Should that fail, never faster than by ourselves.
-      const pause = hint !== null && this.#failures === 0 ? (this.#failures = 1, hint) : Math.max(hint ?? 0, this.#backoff());
-      this.#notBefore = this.#now() + (hint ?? 0);
-      this.#wait(pause);
+      if (hint === null || this.#failures > 0) {
+        this.#waitAtLeast(hint ?? 0);
+      } else {
+        this.#failures = 1;
+        this.#notBefore = this.#now() + hint;
+        this.#wait(hint);
+      }
     } else {
       this.#end(code, this.closeReason);
     }
@@ -1421,6 +1427,12 @@ export class Room extends EventTarget {
     const full = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.#failures, 16));
     this.#failures += 1;
     return full * (1 - this.#random() / 2);
+  }
+
+  /** Waits as long as it was told to, and no shorter than by itself. */
+  #waitAtLeast(told) {
+    this.#notBefore = this.#now() + told;
+    this.#wait(Math.max(told, this.#backoff()));
   }
 
   #wait(pause) {
@@ -1563,7 +1575,6 @@ export class Room extends EventTarget {
     this.#timers.clearTimeout(this.#deadline);
     const now = this.#now();
     this.#openedAt = now;
-    this.#refused = null;
     this.#askedAt = NaN;
     this.#isDoubted = false;
     [this.#tickedAt, this.#wallTickedAt] = [now, this.#wall()];
@@ -1584,13 +1595,13 @@ export class Room extends EventTarget {
     const role = this.members.find(({ id }) => id === (frame.you?.id ?? this.you?.id))?.role;
     if (frame.you ?? this.you) this.you = { ...(frame.you ?? this.you), ...(role && { role }) };
     if (frame.node !== undefined) this.node = frame.node;
-    if (frame.you) this.readiness = null; // a joiner is told what there is to tell
     this.#learnSettings(frame, ['is_chat_enabled', 'readiness', 'drift']);
     const { source } = frame;
     const isOther = source !== undefined && JSON.stringify(source) !== JSON.stringify(this.source);
     if (isOther) this.source = source;
     this.#emit('participants', frame);
     if (isOther) this.#emit('source', { type: 'SOURCE_CHANGED', ...source });
+    if (frame.you) this.#forgetReadiness(); // a joiner is told what there is to tell
     this.#welcomed(frame.type);
   }
 
@@ -1698,8 +1709,16 @@ export class Room extends EventTarget {
       if (from[name] !== undefined) this.settings = { ...this.settings, [name]: from[name] };
     }
     if (from.drift) this.drift = { ...THRESHOLDS, ...from.drift };
-    if (from.readiness === 'off') this.readiness = null;
+    if (from.readiness === 'off') this.#forgetReadiness();
     if (before === 'off' && from.readiness !== before && this.#report) this.#tellReadiness(...this.#report);
+  }
+
+  /** Nobody is waited for, as far as one knows. */
+  #forgetReadiness() {
+    if (this.readiness === null) return;
+    const { mode } = this.readiness;
+    this.readiness = null;
+    this.#emit('readiness', { type: 'READINESS', mode, waiting: [], count: 0, held: false, hold_until: null });
   }
 
   #onerror(frame) {

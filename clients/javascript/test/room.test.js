@@ -1,4 +1,4 @@
-import { CLOSE, RoomError, closeAction } from '../streamit.js';
+import { ApiError, CLOSE, RoomError, closeAction } from '../streamit.js';
 import { ANA, BO, said, visit } from './fakes/network.js';
 import { assert, test } from './harness.js';
 
@@ -250,6 +250,29 @@ test('a server that refuses every token is not asked without end', async () => {
   assert.equal([here.room.status, here.sockets.length], ['closed', 2]);
 });
 
+test('a server that lets one in and then refuses the token is not asked without end either', async () => {
+  let n = 0;
+  const here = visit({ token: async () => `token ${(n += 1)}` });
+  await here.come();
+  for (let round = 0; round < 5 && here.room.status !== 'closed'; round += 1) {
+    here.socket.end(4001);
+    await here.time.pass(10);
+    if (here.room.status === 'connecting') await here.welcome();
+  }
+  assert.equal([here.room.status, here.sockets.length], ['closed', 2]);
+  const steady = visit({ token: async () => `token ${(n += 1)}` });
+  await steady.come();
+  steady.answering();
+  for (let round = 0; round < 3; round += 1) {
+    steady.socket.end(4001);
+    await steady.time.pass(0);
+    await steady.welcome();
+    steady.answering();
+    await steady.time.pass(11_000);
+  }
+  assert.equal(steady.room.status, 'open', 'much later it is another token that has ended');
+});
+
 test('a token that gets no better is not tried again', async () => {
   const here = visit({ token: async () => 'the same' });
   await here.dial();
@@ -265,6 +288,12 @@ test('while the server of the tokens is away it is tried again', async () => {
   assert.equal([here.room.status, here.sockets.length], ['waiting', 0]);
   isAway = false;
   await here.time.until(() => here.sockets.length === 1);
+});
+
+test('a server of tokens that asks for patience gets it', async () => {
+  const here = visit({ token: async () => { throw new ApiError(429, { code: 'RATE_LIMITED' }, 45); } });
+  await here.dial();
+  assert.ok(here.room.retryAt - here.time.now() >= 45_000, here.room.retryAt);
 });
 
 test('a server that never lets one in is given up', async () => {
@@ -408,6 +437,7 @@ test('readiness is told again after a reconnect, and only to servers that know i
   await here.fallBack();
   await here.welcome();
   assert.equal([here.socket.of('BUFFERING').length, here.room.readiness], [1, null]);
+  assert.equal(here.of('readiness').map(({ count }) => count), [1, 0], 'nobody is waited for any more, as far as one knows');
   await here.fallBack();
   here.participants({ readiness: undefined });
   here.socket.hear({ type: 'ROOM_UPDATED', readiness: 'off' });
@@ -489,6 +519,18 @@ test('a listener may leave at any moment', async () => {
   await here.come();
   await here.time.pass(60_000);
   assert.equal([here.room.status, here.sockets.length, here.time.pending], ['closed', 1, 0]);
+});
+
+test('where there are no WebSockets one is told at once', () => {
+  const here = visit({ WebSocket: null });
+  let error;
+  try {
+    here.room.connect();
+  } catch (thrown) {
+    error = thrown;
+  }
+  assert.ok(error instanceof TypeError);
+  assert.equal([here.room.status, here.time.pending], ['idle', 0]);
 });
 
 test('a socket that can\'t even be made is tried again, without a word about its address', async () => {
