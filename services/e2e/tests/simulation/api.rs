@@ -318,7 +318,8 @@ impl World {
             }
             return;
         }
-        let is_stale = api.stored.host_lost_roster_version >= report.roster_version;
+        let heard = api.stored.host_lost_roster_version;
+        let is_stale = heard > report.roster_version || (heard == report.roster_version && report.is_back);
         if is_stale
             || report.host != api.stored.facts.host.as_bytes()
             || api.stored.facts.fence < report.fence

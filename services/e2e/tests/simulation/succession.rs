@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use streamit_bus::{Rooms, Roster};
-use streamit_domain::room::{Candidate, FOREVER, ReadinessMode, Succession, succession};
+use streamit_domain::room::{Candidate, FOREVER, Succession, succession};
 use streamit_e2e::check::Violation;
 
 use crate::api::user_id;
@@ -121,7 +121,6 @@ impl World {
 fn evening(seed: u64, away: Away, sabotage: Option<Sabotage>) -> World {
     let plan = if away == Away::Short { Plan::calm(seed) } else { Plan { restores: 0, ..Plan::of(seed) } };
     let plan = Plan { nodes: 3, clients: 4, transfers: 0, half_open: 0, active: ACTIVE, sabotage, ..plan };
-    let plan = Plan { readiness: ReadinessMode::Off, ..plan }; // players are another story
     let is_told = std::env::var_os("STREAMIT_SEED").is_some();
     let mut world = World::new(plan, is_told);
     world.api.stored.facts.settings.host_grace_seconds = GRACE;

@@ -41,7 +41,7 @@ impl Watch {
     }
 
     /// Takes in what was read at `now`: every incarnation that is known, with its beat if it has a lease. Returns the
-    /// dead.
+    /// dead; nobody while in doubt, since one that was held dead before may beat again, unseen.
     pub fn look(
         &mut self,
         beats: &[(Incarnation, Option<u64>)],
@@ -65,6 +65,9 @@ impl Watch {
         let known: HashSet<Incarnation> = beats.iter().map(|(incarnation, _)| *incarnation).collect();
         self.seen.retain(|incarnation, _| known.contains(incarnation));
         self.dead.retain(|incarnation, _| known.contains(incarnation));
+        if self.trusted_from.is_some_and(|from| now < from) {
+            return HashSet::new();
+        }
         let lately = self.dead.iter().filter(|(_, since)| now - **since < REMEMBER);
         lately.map(|(incarnation, _)| *incarnation).collect()
     }
@@ -141,6 +144,24 @@ mod tests {
         }
         assert_eq!(look(None, &mut watch, start + BEAT * 7), HashSet::from([other]));
         assert!(look(Some(beat + 1), &mut watch, start + BEAT * 8).is_empty(), "it lives after all");
+    }
+
+    #[test]
+    fn who_was_dead_before_a_doubt_is_not_told_of_until_it_is_over() {
+        let (own, other) = (id(1), id(2));
+        let mut watch = Watch::default();
+        let start = Instant::now();
+        let look = |watch: &mut Watch, beat, i| watch.look(&[(other, beat)], own, start + BEAT * i);
+        for i in 0..3 {
+            look(&mut watch, None, i);
+        }
+        assert_eq!(look(&mut watch, None, 3), HashSet::from([other]));
+        // It beats again, but before that was seen there is a doubt: the first beat after it has not moved yet.
+        watch.doubt(start + BEAT * 4);
+        assert!(look(&mut watch, Some(1), 4).is_empty());
+        for i in 5..20 {
+            assert!(look(&mut watch, Some(i.into()), i).is_empty(), "look {i}");
+        }
     }
 
     #[test]

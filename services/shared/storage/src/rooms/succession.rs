@@ -24,7 +24,8 @@ pub struct HostReport {
     /// the same. A fence that the room never had is ignored.
     pub fence: u64,
     /// The roster version at which it was seen; ignored unless it is newer than the last report's about the host, or than
-    /// the one at which the room passed on.
+    /// the one at which the room passed on. Of two words of one version the one that he is gone counts: he may have come
+    /// while the store was away, and left before it knew him. Whoever decides in the end looks again.
     pub roster_version: u64,
     /// Came back, rather than went.
     pub is_back: bool,
@@ -46,7 +47,9 @@ impl WaitRow {
     /// Takes a report in. Tells whether facts change by it; nothing when it is to be ignored.
     fn hear(&mut self, report: &HostReport, now: Timestamp) -> Option<bool> {
         let seen = row::to_i64(report.roster_version);
-        let is_news = |before: Option<i64>| before.is_none_or(|before| before < seen);
+        let is_news = |before: Option<i64>| {
+            before.is_none_or(|before| before < seen || (before == seen && !report.is_back))
+        };
         if self.host_fence < row::to_i64(report.fence) {
             return None;
         }

@@ -13,6 +13,7 @@ use crate::harness::{Db, NOW, id, later};
 both_engines!(
     a_lost_host_gets_a_deadline_and_loses_it_on_return,
     reports_that_are_late_or_about_others_are_ignored,
+    of_two_words_of_one_version_the_loss_counts,
     a_host_who_was_appointed_while_away_is_waited_for,
     a_host_who_goes_as_a_cohost_is_made_is_waited_for,
     a_deadline_is_set_under_the_fence_that_is_known_and_only_while_the_room_lives,
@@ -54,13 +55,22 @@ async fn reports_that_are_late_or_about_others_are_ignored(db: Db) {
     // The return is seen first, by another node; the loss before it arrives later.
     assert_eq!(report(&db, &[HostReport { is_back: true, ..lost(&room, 20) }]).await, []);
     assert_eq!(report(&db, &[lost(&room, 19)]).await, []);
-    assert_eq!(report(&db, &[lost(&room, 20)]).await, []);
     assert_eq!(report(&db, &[HostReport { fence: 9, ..lost(&room, 21) }]).await, []);
     assert_eq!(report(&db, &[HostReport { host: UserId(id()), ..lost(&room, 21) }]).await, []);
     assert_eq!(report(&db, &[HostReport { room: RoomId(id()), ..lost(&room, 21) }]).await, []);
     assert_eq!(report(&db, &[]).await, []);
     let now = db.reload(room.id).await;
     assert_eq!((now.host_deadline, now.facts_version), (None, 1));
+}
+
+async fn of_two_words_of_one_version_the_loss_counts(db: Db) {
+    let room = db.room(Access::Public).await;
+    // She came while live state was away, and went before it knew her: the same version holds for both words.
+    let back = HostReport { is_back: true, ..lost(&room, 20) };
+    report(&db, &[back]).await;
+    assert_eq!(report(&db, &[lost(&room, 20)]).await, [(room.id, 2)]);
+    assert_eq!(report(&db, &[back]).await, [], "whoever is there will be seen at a later version");
+    assert_eq!(db.reload(room.id).await.host_deadline, Some(later(30_000)));
 }
 
 async fn a_host_who_was_appointed_while_away_is_waited_for(db: Db) {
