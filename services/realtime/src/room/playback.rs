@@ -24,7 +24,7 @@ const MAX_TRIES: u32 = 8;
 const AHEAD_MS: u64 = 200;
 
 /// What is to become of the film.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Act {
     Do(Command),
     /// What is known here is to be stored again.
@@ -94,14 +94,20 @@ impl Room {
 
     /// Somebody's player ran dry: the film waits for him.
     pub(super) fn hold_for(&mut self, user: UserId, now: Now) {
-        self.commands.push_back(Pending::new(None, Act::Hold(user)));
-        self.command_waiting(now);
+        self.act_once(Act::Hold(user), now);
     }
 
     /// The film that is held goes on.
     pub(super) fn release(&mut self, now: Now) {
-        self.commands.push_back(Pending::new(None, Act::Release));
-        self.command_waiting(now);
+        self.act_once(Act::Release, now);
+    }
+
+    /// What is tried again and again while the store does not answer waits in line once.
+    fn act_once(&mut self, act: Act, now: Now) {
+        if !self.command.iter().chain(&self.commands).any(|pending| pending.act == act) {
+            self.commands.push_back(Pending::new(None, act));
+            self.command_waiting(now);
+        }
     }
 
     fn lead(&self) -> Duration {
@@ -176,6 +182,9 @@ impl Room {
                 None => return self.command_waiting(now),
             },
             Act::Release if base.held_until.is_none() => return self.command_waiting(now),
+            Act::Release if self.is_left() => {
+                (base.after(Command::Pause(None), fence, 0, now.room, Duration::ZERO), expect)
+            }
             Act::Release => (base.release(fence, now.room, self.lead()), expect),
             Act::PutBack | Act::Anchor(..) if base.version.fence > fence => {
                 self.ask_for_facts(); // and the next comparison tries again

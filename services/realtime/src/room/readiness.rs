@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use streamit_bus::{BookChange, Error, Present};
 use streamit_domain::playback::Playback;
-use streamit_domain::readiness::{Book, Film, GaveUp, REBUFFER, Readiness, Said};
+use streamit_domain::rate::{Gcra, Rate};
+use streamit_domain::readiness::{Book, FIRST_LOAD, Film, GaveUp, REBUFFER, Readiness, Said};
 use streamit_domain::room::ReadinessMode;
 use streamit_domain::{ConnectionId, MediaTime, Timestamp, UserId};
 use streamit_wire::frame::server::{self, Frame, MAX_WAITING, TELL_EACH, Waiting};
@@ -30,6 +31,13 @@ const TELL_CROWD_MS: u64 = 1_000;
 const RELEASE_MS: u64 = 400;
 /// Words that travel with one call.
 const MAX_BATCH: usize = 256;
+/// How often a node tells the store of a room's players: somebody whose word changes all the time is not to keep it busy.
+const CALLS: Rate = Rate::per_second(10, 10);
+/// No hold ends so late from now on, unless it was made by a clock that is no more.
+const LONGEST: Duration = FIRST_LOAD.saturating_add(Duration::from_secs(1));
+/// A hold that nobody has ended for so long after its deadline was left by nodes that are no more: whoever comes now has
+/// not been waiting.
+const LEFT: Duration = Duration::from_secs(60);
 
 /// What a node knows of the players of its room.
 #[derive(Debug, Default)]
@@ -40,7 +48,9 @@ pub(super) struct Watch {
     /// Nor is the deadline that passed.
     must_tell_deadline: bool,
     is_sending: bool,
-    retry_due: u64,
+    calls: Gcra,
+    /// No call before this uptime.
+    call_due: u64,
 
     /// Something else is being watched than when the film last began.
     is_new_film: bool,
@@ -53,6 +63,8 @@ pub(super) struct Watch {
     hold_due: Option<u64>,
     /// No release before this uptime: one has just been tried.
     release_due: u64,
+    /// The hold is one that was left ([`LEFT`]).
+    is_left: bool,
 
     /// What members have been told, if it is more than that all is well.
     told: Option<String>,
@@ -64,8 +76,12 @@ impl Watch {
     /// Of a room that has just been read.
     pub(super) fn open(playback: &Playback, now: Now) -> Self {
         let hold_due = playback.held_until.map(|_| now.up);
-        Self { came_by: Some(playback.at), hold_due, ..Self::default() }
+        Self { came_by: Some(playback.at), hold_due, is_left: is_left(playback, now), ..Self::default() }
     }
+}
+
+fn is_left(playback: &Playback, now: Now) -> bool {
+    playback.held_until.is_some_and(|until| now.room.since(until) > LEFT)
 }
 
 impl Room {
@@ -92,10 +108,16 @@ impl Room {
         let has_news = !watch.unsent.is_empty() || watch.must_tell_deadline;
         if !has_news
             || watch.is_sending
-            || now.up < watch.retry_due
+            || now.up < watch.call_due
             || self.is_reentering
             || self.facts.settings.readiness == ReadinessMode::Off
         {
+            return;
+        }
+        if self.setup.limits
+            && let Err(wait) = watch.calls.take(CALLS, i64::try_from(now.up).unwrap_or(i64::MAX) * 1_000)
+        {
+            watch.call_due = now.up + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
             return;
         }
         let users: Vec<UserId> = watch.unsent.iter().take(MAX_BATCH).copied().collect();
@@ -121,7 +143,7 @@ impl Room {
         let Some(change) = result.ok().filter(|change| change.version != 0) else {
             self.watch.unsent.extend(words.iter().map(|(user, _)| *user));
             self.watch.must_tell_deadline |= gave_up.is_some();
-            self.watch.retry_due = now.up + RETRY_MS;
+            self.watch.call_due = now.up + RETRY_MS;
             return;
         };
         self.follow(change.previous, change.version);
@@ -243,9 +265,15 @@ impl Room {
             watch.came_by = is_start.then_some(next.at);
             watch.release_due = now.up;
         }
+        watch.is_left = is_left(next, now);
         watch.is_new_film &= !next.is_playing;
         watch.hold_due = next.held_until.map(|_| now.up);
         watch.is_tell_due |= next.held_until != self.playback.held_until;
+    }
+
+    /// Whether the film was held by nodes that are no more, for people who have long gone.
+    pub(super) fn is_left(&self) -> bool {
+        self.watch.is_left
     }
 
     /// Whether the film, being held, waits for somebody who is here.
@@ -272,7 +300,7 @@ impl Room {
             self.watch.hold_due = None; // whoever comes has it looked at again
             return;
         }
-        let has_passed = now.room >= until;
+        let has_passed = now.room >= until || until.since(now.room) > LONGEST;
         self.watch.hold_out = self.find_hold_out();
         // A roster that is being read, or put together again, may lack somebody.
         let is_sure = !self.is_reading_roster && self.recovery.is_none();
@@ -283,7 +311,7 @@ impl Room {
             return;
         }
         if has_passed && self.watch.hold_out.is_some() && self.is_strict() {
-            let gave_up = GaveUp { at: until, film: self.film() };
+            let gave_up = GaveUp { at: until.min(now.room), film: self.film() };
             self.watch.must_tell_deadline |= self.watch.book.learn_deadline(Some(gave_up));
         }
         if self.watch.release_due <= now.up {
@@ -301,7 +329,7 @@ impl Room {
         let has_news = !watch.unsent.is_empty() || watch.must_tell_deadline;
         let is_asked = self.facts.settings.readiness != ReadinessMode::Off;
         let send =
-            (has_news && is_asked && !watch.is_sending && !self.is_reentering).then_some(watch.retry_due);
+            (has_news && is_asked && !watch.is_sending && !self.is_reentering).then_some(watch.call_due);
         let tell = watch.is_tell_due.then(|| watch.told_at + self.tell_every());
         [send, tell, watch.hold_due].into_iter().flatten().min()
     }

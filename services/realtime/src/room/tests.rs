@@ -2,6 +2,7 @@
 
 mod chat;
 mod cluster;
+mod holds;
 mod joining;
 mod loss;
 mod lost_store;

@@ -52,6 +52,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::of(Playback::start(1, Timestamp(START)), false)
+    }
+
+    /// A room that is opened with this film, which the store has or has not.
+    pub(super) fn of(film: Playback, is_stored: bool) -> Self {
         let setup = Setup {
             room: RoomId(Uuid::from_u128(99)),
             node: "a".into(),
@@ -59,8 +64,7 @@ impl World {
             limits: true,
         };
         let history = v1::HistoryReply { epoch: 1, kept_from: 1, ..v1::HistoryReply::default() };
-        let playback = (Playback::start(1, Timestamp(START)), false);
-        let opening = Opening { facts: facts(5), history, playback };
+        let opening = Opening { facts: facts(5), history, playback: (film, is_stored) };
         let room = Room::open(setup, opening, Now { room: Timestamp(START), up: 0 });
         let roster = Roster { version: 10, ..Roster::default() };
         Self { room, up: 0, ahead: Duration::ZERO, roster, outboxes: HashMap::new(), waiting: Vec::new() }
