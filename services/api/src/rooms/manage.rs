@@ -58,7 +58,7 @@ pub(crate) async fn leave(
     Ok(Json(json!({"left": true})))
 }
 
-/// `rooms/delete/`: by the host, or by the one who opened the room.
+/// `rooms/delete/`: by the host, or by the one who opened the room. Who has it only until somebody is back must not end it.
 pub(crate) async fn delete(
     State(app): State<App>,
     caller: Caller,
@@ -70,6 +70,9 @@ pub(crate) async fn delete(
         let room = lock(&mut tx, room).await?;
         if room.owner != caller.user {
             host_only(&room, caller.user)?;
+            if room.lost_host.is_some() {
+                return Err(ApiError::new(Code::Forbidden, "The room goes back to its host, who is away"));
+            }
         }
         let version = rooms::end(&mut tx, room.id, Life::Closed, app.now()).await?;
         tx.commit().await?;

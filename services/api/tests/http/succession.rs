@@ -223,9 +223,7 @@ async fn a_chain_passes_on_and_goes_back_to_the_first() {
 async fn what_is_handed_over_by_hand_does_not_go_back() {
     let party = lost("promote").await;
     let (world, room) = (&party.world, &party.room);
-    let _background = background(world);
-    party.passes_to(&party.bo).await;
-    assert_eq!(world.act("transfer", room, &party.bo, &party.cy).await.0, 200);
+    assert_eq!(world.act("transfer", room, &party.ana, &party.cy).await.0, 200);
     let seen = enter(world, room, &party.ana).await;
     report(world, room, &party.ana, seen, true).await;
     let kept = stored(world, room).await;
@@ -233,6 +231,22 @@ async fn what_is_handed_over_by_hand_does_not_go_back() {
     let body = json!({"room_id": room.id});
     let deleted = world.post("/api/rooms/delete/").by(&party.ana).json(body).send().await;
     assert_eq!(deleted.status, 200, "whoever opened it may still end it");
+}
+
+#[tokio::test]
+async fn who_has_the_room_for_somebody_can_neither_give_it_away_nor_end_it() {
+    let party = lost("promote").await;
+    let (world, room) = (&party.world, &party.room);
+    let _background = background(world);
+    party.passes_to(&party.bo).await;
+    let body = json!({"room_id": room.id});
+    world.post("/api/rooms/delete/").by(&party.bo).json(body).send().await.refused(403, "FORBIDDEN");
+    assert_eq!(world.act("transfer", room, &party.bo, &party.cy).await.0, 200);
+    assert_eq!(party.goes_back_to().await, Some(party.ana.id));
+    let seen = enter(world, room, &party.ana).await;
+    report(world, room, &party.ana, seen, true).await;
+    let back = stored(world, room).await;
+    assert_eq!((back.host, back.lost_host), (party.ana.id, None));
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ impl World {
 
     /// Makes somebody else host, by hand.
     pub(crate) fn set_host(&mut self, user: UserId) {
-        self.api.stored.facts.lost_host = None;
+        self.api.stored.facts.lost_host.take_if(|lost| *lost == user);
         self.rules(user, 0);
     }
 

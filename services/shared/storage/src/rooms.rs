@@ -342,15 +342,18 @@ pub async fn set_source(tx: &mut Tx, id: RoomId, source: Option<&Source>) -> Res
     )?)
 }
 
-/// Hands the room to somebody else, who must be an approved participant, and stops waiting for the host before; it goes
-/// back to nobody by itself any more. Gives the new fence; nothing when there is no such room or `host` is not in it.
+/// Hands the room to somebody else, who must be an approved participant, and stops waiting for the host before. A room
+/// that is to go back to somebody who was lost still is: whoever has it meanwhile can't give away what is not his. Gives
+/// the new fence; nothing when there is no such room or `host` is not in it.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn set_host(tx: &mut Tx, id: RoomId, host: UserId, now: Timestamp) -> Result<Option<u64>> {
     const SQL: &str = "
         UPDATE rooms SET facts_version = facts_version + 1, host_id = $2, host_deadline = NULL,
-            host_lost_roster_version = NULL, lost_host_id = NULL, lost_host_roster_version = NULL
+            host_lost_roster_version = NULL,
+            lost_host_roster_version = CASE WHEN lost_host_id = $2 THEN NULL ELSE lost_host_roster_version END,
+            lost_host_id = CASE WHEN lost_host_id = $2 THEN NULL ELSE lost_host_id END
         WHERE id = $1 AND EXISTS (SELECT 1 FROM participants p
             WHERE p.room_id = $1 AND p.user_id = $2 AND p.standing = 'APPROVED')
         RETURNING facts_version";

@@ -2,7 +2,7 @@
 //!
 //! A room passes on without its host's doing only when his grace has ended, and goes back to him when he returns. In a
 //! chain (the next one is lost too) it goes back to the first: he never gave it away. What a host hands over by hand is
-//! handed over.
+//! handed over; whoever only has the room for somebody can't give that away.
 
 use super::OnHostLost;
 use crate::id::UserId;

@@ -14,7 +14,7 @@ both_engines!(
     a_return_from_before_it_passed_on_is_not_believed,
     in_one_batch_the_next_may_go_as_the_first_comes_back,
     a_chain_goes_back_to_the_first,
-    who_is_handed_the_room_keeps_it,
+    who_has_the_room_for_somebody_can_hand_over_no_more_than_that,
     who_leaves_or_is_thrown_out_gets_nothing_back,
     only_who_is_approved_can_be_host,
     rooms_that_sleep_are_found_once_somebody_was_there,
@@ -136,7 +136,11 @@ async fn a_return_from_before_it_passed_on_is_not_believed(db: Db) {
     let ahead = HostReport { fence: 9, ..about(&room, ana, PASSED + 1, true) };
     assert_eq!(report(&db, &[ahead]).await, [], "of a fence that the room never had");
     assert_eq!(report(&db, &[about(&room, UserId(id()), PASSED + 1, true)]).await, []);
-    assert_eq!(report(&db, &[about(&room, bo, PASSED - 1, false)]).await, [], "he was there when it passed on");
+    assert_eq!(
+        report(&db, &[about(&room, bo, PASSED - 1, false)]).await,
+        [],
+        "he was there when it passed on"
+    );
     assert_eq!(db.reload(room.id).await, room);
 }
 
@@ -165,15 +169,23 @@ async fn a_chain_goes_back_to_the_first(db: Db) {
     assert_eq!(db.reload(room.id).await.host, ana);
 }
 
-async fn who_is_handed_the_room_keeps_it(db: Db) {
+async fn who_has_the_room_for_somebody_can_hand_over_no_more_than_that(db: Db) {
+    let hand_over = async |room: &Room, to: UserId| {
+        let mut tx = db.store.begin().await.unwrap();
+        assert_eq!(rooms::set_host(&mut tx, room.id, to, NOW).await.unwrap(), Some(room.fence + 1));
+        tx.commit().await.unwrap();
+        db.reload(room.id).await
+    };
     let (room, ana, _) = passed(&db).await;
     let cy = db.member(room.id, "Cy").await;
-    let mut tx = db.store.begin().await.unwrap();
-    assert_eq!(rooms::set_host(&mut tx, room.id, cy, NOW).await.unwrap(), Some(3));
-    tx.commit().await.unwrap();
-    assert_eq!(report(&db, &[about(&room, ana, PASSED + 1, true)]).await, []);
-    let now = db.reload(room.id).await;
-    assert_eq!((now.host, now.lost_host), (cy, None));
+    let handed = hand_over(&room, cy).await;
+    assert_eq!((handed.host, handed.lost_host), (cy, Some(ana)));
+    assert_ne!(report(&db, &[about(&room, ana, PASSED + 1, true)]).await, []);
+    assert_eq!(db.reload(room.id).await.host, ana);
+
+    let (room, ana, _) = passed(&db).await;
+    let handed = hand_over(&room, ana).await;
+    assert_eq!((handed.host, handed.lost_host), (ana, None), "or give it back before it goes back by itself");
 }
 
 async fn who_leaves_or_is_thrown_out_gets_nothing_back(db: Db) {
