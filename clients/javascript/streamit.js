@@ -255,6 +255,8 @@ const LOAD_PATIENCE_MS = 3_000;
 const ANSWER_MS = 3_000;
 /** A host who drags the handle is heard this often. */
 const DRAG_MS = 200;
+/** Phones pause a film that leaves full screen; the two are told apart by no more than this. */
+const LEAVING_MS = 500;
 /** Browsers let the timers of a page that nobody sees run this rarely. */
 const HIDDEN_LOOK_MS = 1_000;
 /** No player takes longer from `play()` to its first frame, unless it has to wait for data. */
@@ -362,6 +364,10 @@ export class DriftController {
   #trustsClock = false;
   #isBlocked = false;
   #isMutedByUs = false;
+  /** When the player left full screen, and the look at a pause that may come of it. */
+  #leftFullAt = -Infinity;
+  #doubt;
+  #isPauseAsked = false;
   /** The viewer has paused for himself. */
   #isAside = false;
   /** The browser has paused a page that nobody sees. */
@@ -445,6 +451,8 @@ export class DriftController {
     this.#playback = playback;
     if (!playback) {
       this.#isPoised = false;
+      this.#isCorrecting = false;
+      this.#setRate(1);
     } else if (isNew || before.version !== playback.version || playback.version === undefined) {
       if (!before) this.#wants = !this.#media.paused && playback.is_playing;
       this.#asked = NaN;
@@ -502,6 +510,7 @@ export class DriftController {
     this.#timers.clearInterval(this.#interval);
     this.#timers.clearTimeout(this.#alarm);
     this.#timers.clearTimeout(this.#dragging);
+    this.#dropDoubt();
     if (this.#keptPitch !== undefined) this.#media.preservesPitch = this.#keptPitch;
     this.#drift = NaN;
     this.#state = 'idle';
@@ -650,6 +659,8 @@ export class DriftController {
     this.#isPoised = false;
     this.#setRate(1);
     if (!this.#wants) this.#launch(now, Infinity);
+    else if (this.#media.paused && now - this.#launchedAt > FROZEN_MS) this.#wants = false;
+    if (this.#isBlocked) return 'blocked';
     return this.#media.readyState < HAVE_FUTURE_DATA ? 'buffering' : 'playing';
   }
 
@@ -863,6 +874,7 @@ export class DriftController {
     ...['loadedmetadata', 'durationchange', 'canplay', 'playing', 'waiting', 'ended', 'error', 'ratechange']
       .map((name) => [name, () => this.step()]),
     ['emptied', () => this.#onemptied()],
+    ['webkitendfullscreen', () => this.#onleftfull()],
     ['play', () => this.#onplay()],
     ['pause', () => this.#onpause()],
     ['seeking', () => this.#onseeking()],
@@ -883,6 +895,7 @@ export class DriftController {
     this.#told = '';
     this.#stuckSince = NaN;
     this.#timers.clearTimeout(this.#dragging);
+    this.#dropDoubt();
     this.step();
   }
 
@@ -894,6 +907,9 @@ export class DriftController {
       // It runs in a moment anyway, or can't run any more.
       if (this.#isPoised) this.#pause();
     } else if (this.#playback.is_playing) {
+      this.#dropDoubt();
+      // The room has not answered yet to the pause that is taken back here.
+      if (this.#isPauseAsked && this.#now() < this.#asked) this.#command('play', media.currentTime);
       this.#isAside = false;
       this.#isAsleep = false;
       this.#isBlocked = false;
@@ -915,11 +931,43 @@ export class DriftController {
     if (!this.#wants || !media.paused) return;
     this.#wants = false;
     if (media.ended || !this.#playback?.is_playing) return;
+    const now = this.#now();
     // A browser that saves power pauses what nobody sees: the host's room goes on.
-    if (this.#document?.hidden) this.#isAsleep = true;
-    else if (this.#mayControl()) this.#command('pause', media.currentTime);
-    else this.#isAside = true;
+    if (this.#document?.hidden) {
+      this.#isAsleep = true;
+    } else if (now - this.#leftFullAt < LEAVING_MS) {
+      this.#mayJump = true; // nobody's doing: it runs on at once
+    } else if (/** @type {{webkitDisplayingFullscreen?: boolean}} */ (media).webkitDisplayingFullscreen) {
+      this.#asked = now + LEAVING_MS;
+      this.#doubt = this.#timers.setTimeout(() => {
+        this.#doubt = undefined;
+        if (!this.#wants && media.paused && this.#playback?.is_playing) this.#paused();
+      }, LEAVING_MS);
+    } else {
+      this.#paused();
+    }
     this.step();
+  }
+
+  /** A person has paused the film: for all, or for himself. */
+  #paused() {
+    if (this.#mayControl()) this.#command('pause', this.#media.currentTime);
+    else this.#isAside = true;
+  }
+
+  #onleftfull() {
+    this.#leftFullAt = this.#now();
+    this.#mayJump = true;
+    this.#dropDoubt();
+    this.step();
+  }
+
+  /** Whatever paused the film, nobody is asked about it. */
+  #dropDoubt() {
+    if (this.#doubt === undefined) return;
+    this.#timers.clearTimeout(this.#doubt);
+    this.#doubt = undefined;
+    this.#asked = NaN;
   }
 
   #onseeking() {
@@ -927,7 +975,8 @@ export class DriftController {
     if (!this.#playback || Math.abs(media.currentTime - this.#goal) < 0.3) return;
     const position = Math.min(positionAt(this.#playback, this.#clock.now()), this.#end);
     const far = this.#playback.is_playing ? NUDGE_S : STILL_S;
-    if (Math.abs(media.currentTime - position) < far) return;
+    // Nobody's command either while the room's time is not known.
+    if (!(Math.abs(media.currentTime - position) >= far)) return;
     this.#goal = NaN;
     if (!this.#mayControl()) {
       this.#isPlaced = false;
@@ -936,7 +985,8 @@ export class DriftController {
     this.#asked = this.#now() + ANSWER_MS;
     this.#isPoised = false;
     this.#timers.clearTimeout(this.#dragging);
-    this.#dragging = this.#timers.setTimeout(() => this.#command('seek', media.currentTime), DRAG_MS);
+    const to = media.currentTime;
+    this.#dragging = this.#timers.setTimeout(() => this.#command('seek', to), DRAG_MS);
   }
 
   #onseeked() {
@@ -954,6 +1004,7 @@ export class DriftController {
 
   #command(what, time) {
     this.#asked = this.#now() + ANSWER_MS;
+    this.#isPauseAsked = what === 'pause';
     this.#tell.command?.(what, time);
   }
 

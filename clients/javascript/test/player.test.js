@@ -338,3 +338,106 @@ test('a browser that loads nothing before it is told to play is told', async () 
   await room.time.pass(5_000);
   assert.ok(room.media.of('play').length >= 1);
 });
+
+test('a phone that leaves full screen pauses the film: nobody asked for that', async () => {
+  for (const options of [host, {}]) {
+    for (const isEndFirst of [false, true]) {
+      const room = cinema(options);
+      await room.running();
+      const leave = () => {
+        room.media.webkitDisplayingFullscreen = false;
+        room.media.dispatchEvent(new Event('webkitendfullscreen'));
+      };
+      room.media.webkitDisplayingFullscreen = true;
+      if (isEndFirst) leave();
+      room.media.release();
+      await room.time.pass(200);
+      if (!isEndFirst) leave();
+      await room.time.pass(3_000);
+      assert.equal([room.told.commands, room.controller.state], [[], 'playing'], `${isEndFirst}`);
+      assert.near(room.ahead, 0, 0.02);
+    }
+  }
+});
+
+test('a pause in full screen is one, a moment later', async () => {
+  const room = cinema(host);
+  await room.running();
+  room.media.webkitDisplayingFullscreen = true;
+  room.media.release();
+  await room.time.pass(1_000);
+  assert.equal([room.told.commands.map(([what]) => what), room.media.paused], [['pause'], true]);
+  const viewer = cinema();
+  await viewer.running();
+  viewer.media.webkitDisplayingFullscreen = true;
+  viewer.media.release();
+  await viewer.time.pass(1_000);
+  assert.equal([viewer.controller.state, viewer.media.paused], ['paused', true]);
+  const gone = cinema(host);
+  await gone.running();
+  gone.media.webkitDisplayingFullscreen = true;
+  gone.media.release();
+  await gone.time.pass(100);
+  gone.controller.stop();
+  await gone.time.pass(1_000);
+  assert.equal([gone.told.commands, gone.time.pending], [[], 0]);
+});
+
+test('a host who takes his pause back at once is heard', async () => {
+  const room = cinema(host);
+  await room.running();
+  room.media.release();
+  await room.time.pass(50);
+  room.media.press();
+  await room.time.pass(50);
+  assert.equal(room.told.commands.map(([what]) => what), ['pause', 'play']);
+  room.pause(room.media.currentTime);
+  await room.time.pass(50);
+  room.play(room.media.currentTime, 200);
+  await room.time.pass(3_000);
+  assert.equal([room.controller.state, room.told.commands.length], ['playing', 2]);
+  assert.near(room.ahead, 0, 0.02);
+});
+
+test('a host who drags the handle is heard, though somebody else\'s command comes meanwhile', async () => {
+  const room = cinema(host);
+  await room.running();
+  room.media.place(500);
+  await room.time.pass(50);
+  room.pause(30);
+  await room.time.pass(1_000);
+  assert.equal(room.told.commands, [['seek', 500]]);
+});
+
+test('where a player goes while the room\'s time is not known is no command', async () => {
+  const room = cinema(host);
+  room.clock.isReady = false;
+  room.clock.error = NaN;
+  room.media.load();
+  room.play(100);
+  await room.time.pass(200);
+  room.media.place(5);
+  await room.time.pass(1_000);
+  assert.equal(room.told.commands, []);
+});
+
+test('with nothing to follow any more a film is not left at another speed', async () => {
+  const room = cinema();
+  await room.running();
+  room.clock.error = 500;
+  await room.time.pass(1_000);
+  assert.ok(room.media.playbackRate > 1.01);
+  room.controller.follow(null);
+  assert.equal([room.media.playbackRate, room.controller.state], [1, 'idle']);
+});
+
+test('a live stream that did not start is started again', async () => {
+  const room = cinema();
+  const play = room.media.play.bind(room.media);
+  let tries = 0;
+  room.media.play = () => ((tries += 1) > 2 ? play() : new Promise(() => {}));
+  room.media.load({ duration: Infinity });
+  room.play(5_000);
+  await room.time.pass(6_000);
+  assert.equal([room.media.paused, tries], [false, 3]);
+});

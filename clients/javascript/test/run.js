@@ -1,7 +1,7 @@
 /** Runs all tests in a browser. `window.results` and the title of the page tell how it went. */
 import { tests } from './harness.js';
 
-const FILES = ['clock', 'drift', 'player', 'room', 'session', 'readme'];
+const FILES = ['clock', 'drift', 'player', 'chance', 'room', 'session', 'readme'];
 
 for (const file of FILES) await import(`./${file}.test.js`);
 

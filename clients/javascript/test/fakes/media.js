@@ -29,6 +29,8 @@ export class Media extends EventTarget {
   #isMoving = false;
   #rate = 1;
   #turn = 0;
+  /** Seeks by number: only another one, or another film, ends one. */
+  #seeks = 0;
   #isStalled = false;
 
   constructor(time) {
@@ -46,6 +48,7 @@ export class Media extends EventTarget {
   /** Another film is to come. */
   empty() {
     this.#halt();
+    this.#seeks += 1;
     Object.assign(this, { duration: NaN, readyState: 0, networkState: 2, paused: true, ended: false, seeking: false });
     this.#at = 0;
     this.#tell('emptied');
@@ -68,9 +71,9 @@ export class Media extends EventTarget {
     this.#at = Math.max(0, to < this.duration ? to : this.duration);
     Object.assign(this, { seeking: true, ended: false, readyState: Math.min(this.readyState, 1) });
     this.#tell('seeking');
-    const turn = (this.#turn += 1);
+    const seek = (this.#seeks += 1);
     this.#time.setTimeout(() => {
-      if (turn !== this.#turn || !this.seeking) return;
+      if (seek !== this.#seeks || !this.seeking) return;
       this.seeking = false;
       this.ended = this.#at >= this.duration;
       this.readyState = this.#isStalled ? 2 : 4;
