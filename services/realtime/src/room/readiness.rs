@@ -12,7 +12,7 @@ use std::time::Duration;
 use streamit_bus::{BookChange, Error, Present};
 use streamit_domain::playback::Playback;
 use streamit_domain::rate::{Gcra, Rate};
-use streamit_domain::readiness::{Book, FIRST_LOAD, Film, GaveUp, REBUFFER, Readiness, Said};
+use streamit_domain::readiness::{Book, Course, FIRST_LOAD, Film, GaveUp, MOVED, REBUFFER, Readiness, Said};
 use streamit_domain::room::ReadinessMode;
 use streamit_domain::{ConnectionId, MediaTime, Timestamp, UserId};
 use streamit_wire::frame::server::{self, Frame, MAX_WAITING, TELL_EACH, Waiting};
@@ -38,6 +38,8 @@ const LONGEST: Duration = FIRST_LOAD.saturating_add(Duration::from_secs(1));
 /// A hold that nobody has ended for so long after its deadline was left by nodes that are no more: whoever comes now has
 /// not been waiting.
 const LEFT: Duration = Duration::from_secs(60);
+/// A film that is elsewhere by more seconds than this was moved.
+const ELSEWHERE: f64 = 1.0;
 
 /// What a node knows of the players of its room.
 #[derive(Debug, Default)]
@@ -54,6 +56,8 @@ pub(super) struct Watch {
 
     /// Something else is being watched than when the film last began.
     is_new_film: bool,
+    /// Room time of the last seek in a film that ran.
+    moved_at: Option<Timestamp>,
     /// Of a hold: who came later and has not been ready yet is not waited for. `None`: nobody who has not been ready is,
     /// for somebody's player ran dry in a film that ran.
     came_by: Option<Timestamp>,
@@ -88,18 +92,28 @@ impl Room {
     // ---- what players say ----
 
     pub(super) fn on_said(&mut self, connection: ConnectionId, said: Said, now: Now) {
-        let (film, is_running) = (self.film(), self.playback.is_running());
+        let (film, course) = (self.film(), self.course(now));
         let Some(member) = self.members.get_mut(connection) else { return };
         // A player that has just been made is loading, not running dry: a reload is no stall.
         let has_spoken = std::mem::replace(&mut member.has_spoken, true);
         let user = member.user;
         let before = self.watch.book.people.get(&user);
-        let Some(word) = Readiness::after(before, said, film, is_running && has_spoken, now.room) else {
+        let course = if has_spoken { course } else { Course::Stands };
+        let Some(word) = Readiness::after(before, said, film, course, now.room) else {
             return;
         };
         self.watch.book.learn(user, &word);
         self.watch.unsent.insert(user);
         self.watch.is_tell_due = true;
+    }
+
+    fn course(&self, now: Now) -> Course {
+        let is_moved = |at: Timestamp| now.room.since(at) < MOVED;
+        match self.watch.moved_at {
+            _ if !self.playback.is_running() => Course::Stands,
+            Some(at) if is_moved(at) => Course::Moved,
+            _ => Course::Runs,
+        }
     }
 
     /// Sends what the store has not heard. In a room where nobody asks it waits until somebody does.
@@ -244,7 +258,7 @@ impl Room {
         let film = self.film();
         let word = self.watch.book.people.get(&user);
         self.is_strict()
-            && word.is_some_and(|word| word.film == film && word.is_stall())
+            && word.is_some_and(|word| word.film == film && word.is_stall)
             && self
                 .users
                 .get(&user)
@@ -266,6 +280,9 @@ impl Room {
             watch.release_due = now.up;
         }
         watch.is_left = is_left(next, now);
+        if next.is_running() && next.drift(self.playback.position(next.at), next.at).abs() > ELSEWHERE {
+            watch.moved_at = Some(next.at);
+        }
         watch.is_new_film &= !next.is_playing;
         watch.hold_due = next.held_until.map(|_| now.up);
         watch.is_tell_due |= next.held_until != self.playback.held_until;

@@ -20,6 +20,8 @@ pub const REBUFFER: Duration = Duration::from_secs(8);
 pub const PATIENCE: usize = 2;
 /// How long a stall is held against somebody.
 pub const WINDOW: Duration = Duration::from_secs(300);
+/// How long after a seek whoever has to load is waited for and nothing is held against him.
+pub const MOVED: Duration = Duration::from_secs(3);
 
 /// Which film a word is about: that somebody was ready for the last one says nothing about this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,6 +53,17 @@ pub struct Said {
     pub position: Option<MediaTime>,
 }
 
+/// What the film does when a player says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It stands, or is held: whoever is not ready now makes nobody wait.
+    Stands,
+    /// It runs from somewhere else since a moment ago ([`MOVED`]): players load for that, not for a bad line.
+    Moved,
+    /// It runs on.
+    Runs,
+}
+
 /// How one person's player stands. Of two of one person the one with the later `at` counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Readiness {
@@ -66,19 +79,21 @@ pub struct Readiness {
     pub since: Timestamp,
     /// Where his player stands.
     pub position: Option<MediaTime>,
-    /// When his player last ran dry while the film ran, oldest first: the last [`PATIENCE`] times and one more.
+    /// Whether he is not ready because his player ran dry while the film ran.
+    pub is_stall: bool,
+    /// When that last happened without a seek, oldest first: the last [`PATIENCE`] times and one more.
     pub stalls: Vec<Timestamp>,
 }
 
 impl Readiness {
-    /// What `said`, at `now`, makes of what was known of somebody; `None` when it says nothing new. `is_running`: whether
-    /// the room's film runs, so that running dry is a stall and not a seek in a film that stands.
+    /// What `said`, at `now`, makes of what was known of somebody; `None` when it says nothing new. `course` tells a
+    /// stall from a seek, and from one in a film that stands.
     #[must_use]
     pub fn after(
         before: Option<&Self>,
         said: Said,
         film: Film,
-        is_running: bool,
+        course: Course,
         now: Timestamp,
     ) -> Option<Self> {
         let at = before.map_or(now, |before| now.max(Timestamp(before.at.0.saturating_add(1))));
@@ -91,6 +106,7 @@ impl Readiness {
                 was_ready: is_ready,
                 since: at,
                 position,
+                is_stall: false,
                 stalls: Vec::new(),
             });
         };
@@ -102,19 +118,14 @@ impl Readiness {
         next.was_ready |= said.is_ready;
         if !is_same {
             next.since = at;
-            if !said.is_ready && is_running {
+            next.is_stall = !said.is_ready && course != Course::Stands;
+            if next.is_stall && course == Course::Runs {
                 next.stalls.push(at);
                 let old = next.stalls.len().saturating_sub(PATIENCE + 1);
                 next.stalls.drain(..old);
             }
         }
         Some(next)
-    }
-
-    /// Whether he is not ready because his player ran dry while the film ran.
-    #[must_use]
-    pub fn is_stall(&self) -> bool {
-        !self.is_ready && self.stalls.last() == Some(&self.since)
     }
 
     /// Whether he ran dry so often before this that nobody waits for him any more.

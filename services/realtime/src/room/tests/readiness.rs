@@ -255,6 +255,20 @@ fn who_stalls_every_ten_seconds_holds_twice() {
 }
 
 #[test]
+fn whoever_loads_after_a_seek_is_waited_for_however_often_the_host_seeks() {
+    let mut party = Party::running(2);
+    for n in 1..8 {
+        party.command(Command::Seek(MediaTime::try_from(f64::from(n) * 60.0).unwrap()));
+        party.cluster.pass(1_000);
+        party.says(1, false);
+        assert!(party.film().held_until.is_some(), "seek {n}");
+        party.says(1, true);
+        party.cluster.pass(5_000);
+        assert!(party.film().is_running());
+    }
+}
+
+#[test]
 fn who_comes_late_holds_nothing() {
     let mut party = Party::running(2);
     let late = party.cluster.join(1, 9);

@@ -10,11 +10,12 @@ use crate::{BookChange, Error};
 pub(super) fn word(word: &Readiness) -> String {
     let stalls: Vec<String> = word.stalls.iter().map(|stall| stall.0.to_string()).collect();
     format!(
-        "{}|{}|{}|{}|{}|{}|{}",
+        "{}|{}|{}|{}|{}|{}|{}|{}",
         word.at.0,
         word.film.0,
         u8::from(word.is_ready),
         u8::from(word.was_ready),
+        u8::from(word.is_stall),
         word.since.0,
         word.position.map_or_else(String::new, |position| format!("{:?}", position.secs())),
         stalls.join(","),
@@ -28,6 +29,7 @@ pub(super) fn read_word(text: &str) -> Result<Readiness, Error> {
     let film = Film(next(&mut parts, "film")?);
     let is_ready = next::<u8>(&mut parts, "flag")? != 0;
     let was_ready = next::<u8>(&mut parts, "flag")? != 0;
+    let is_stall = next::<u8>(&mut parts, "flag")? != 0;
     let since = Timestamp(next(&mut parts, "moment")?);
     let position = match parts.next().as_deref() {
         None | Some("") => None,
@@ -37,7 +39,7 @@ pub(super) fn read_word(text: &str) -> Result<Readiness, Error> {
     let stalls = stalls.split(',').filter(|stall| !stall.is_empty());
     let stalls = stalls.take(PATIENCE + 1).map(|stall| parse(stall, "moment").map(Timestamp));
     let stalls = stalls.collect::<Result<_, _>>()?;
-    Ok(Readiness { at, film, is_ready, was_ready, since, position, stalls })
+    Ok(Readiness { at, film, is_ready, was_ready, since, position, is_stall, stalls })
 }
 
 fn media_time(secs: &str) -> Result<MediaTime, Error> {
@@ -78,7 +80,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_word_survives_to_the_last_bit(
-            at in any::<i64>(), film in any::<u64>(), flags in any::<(bool, bool)>(), since in any::<i64>(),
+            at in any::<i64>(), film in any::<u64>(), flags in any::<(bool, bool, bool)>(), since in any::<i64>(),
             position in prop::option::of(0.0f64..1e300), stalls in prop::collection::vec(any::<i64>(), 0..=PATIENCE + 1)
         ) {
             let told = Readiness {
@@ -86,6 +88,7 @@ mod tests {
                 film: Film(film),
                 is_ready: flags.0,
                 was_ready: flags.1,
+                is_stall: flags.2,
                 since: Timestamp(since),
                 position: position.map(|secs| MediaTime::try_from(secs).unwrap()),
                 stalls: stalls.into_iter().map(Timestamp).collect(),
@@ -98,7 +101,9 @@ mod tests {
 
     #[test]
     fn what_can_not_be_read_is_told() {
-        for broken in ["", "1", "1|2|3", "a|2|1|1|5||", "1|2|1|1|5|-3|", "1|2|1|1|5|x|", "1|2|1|1|5||x"] {
+        for broken in
+            ["", "1", "1|2|3", "a|2|1|1|0|5||", "1|2|1|1|0|5|-3|", "1|2|1|1|0|5|x|", "1|2|1|1|0|5||x"]
+        {
             assert!(read_word(broken).is_err(), "{broken}");
         }
         assert_eq!(read_deadline("").unwrap(), None);

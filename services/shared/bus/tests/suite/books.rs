@@ -14,6 +14,7 @@ fn word(at: i64, is_ready: bool) -> Readiness {
         was_ready: true,
         since: Timestamp(at - 5),
         position: MediaTime::try_from(0.1 + 0.2).ok(),
+        is_stall: !is_ready,
         stalls: vec![Timestamp(at - 9), Timestamp(at - 5)],
     }
 }

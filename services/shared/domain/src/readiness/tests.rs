@@ -20,9 +20,14 @@ struct Person {
 
 impl Person {
     fn says(&mut self, said: Said, is_running: bool, ms: i64) {
+        let course = if is_running { Course::Runs } else { Course::Stands };
+        self.says_in(said, course, ms);
+    }
+
+    fn says_in(&mut self, said: Said, course: Course, ms: i64) {
         let before = self.book.people.get(&user(1));
-        if let Some(word) = Readiness::after(before, said, FILM, is_running, Timestamp(ms)) {
-            let holds = word.is_stall() && !word.has_worn_out();
+        if let Some(word) = Readiness::after(before, said, FILM, course, Timestamp(ms)) {
+            let holds = word.is_stall && !word.has_worn_out();
             self.holds.extend(holds.then_some(ms));
             assert!(self.book.learn(user(1), &word), "a later word counts");
         }
@@ -48,6 +53,23 @@ fn a_start_waits_longer_for_a_first_load_than_for_one_who_ran_dry() {
     bo.says(DRY, false, 30);
     assert_eq!(bo.waits(), Some(REBUFFER));
     assert_eq!(bo.holds, [], "nothing ran that could be held");
+}
+
+#[test]
+fn whoever_loads_after_a_seek_is_waited_for_however_often_the_host_seeks() {
+    let mut bo = Person::default();
+    bo.says(READY, false, 0);
+    for n in 1..10 {
+        bo.says_in(DRY, Course::Moved, n * 1_000);
+        bo.says(READY, false, n * 1_000 + 500);
+    }
+    assert_eq!(bo.holds.len(), 9);
+    bo.says(DRY, true, 20_000);
+    bo.says(READY, false, 21_000);
+    bo.says(DRY, true, 22_000);
+    bo.says(READY, false, 23_000);
+    bo.says_in(DRY, Course::Moved, 24_000);
+    assert_eq!(bo.holds.len(), 11, "one who ran dry twice besides is not waited for after a seek either");
 }
 
 #[test]
@@ -98,16 +120,16 @@ fn what_says_nothing_new_is_no_word() {
     for said in [READY, DRY] {
         bo.says(said, true, 5);
         let before = bo.book.people.get(&user(1)).cloned();
-        let again = Readiness::after(before.as_ref(), said, FILM, true, Timestamp(9));
+        let again = Readiness::after(before.as_ref(), said, FILM, Course::Runs, Timestamp(9));
         assert_eq!(again, None);
     }
 }
 
 #[test]
 fn the_later_word_counts_whatever_comes_first() {
-    let first = Readiness::after(None, READY, FILM, true, Timestamp(50)).unwrap();
+    let first = Readiness::after(None, READY, FILM, Course::Runs, Timestamp(50)).unwrap();
     // The next one comes through a node whose clock is a little behind.
-    let second = Readiness::after(Some(&first), DRY, FILM, true, Timestamp(40)).unwrap();
+    let second = Readiness::after(Some(&first), DRY, FILM, Course::Runs, Timestamp(40)).unwrap();
     assert!(second.at > first.at);
     let mut book = Book::default();
     assert!(book.learn(user(1), &second) && !book.learn(user(1), &first));
@@ -171,7 +193,7 @@ proptest! {
         for (who, is_ready, at) in words {
             let said = Said { is_ready, position: None };
             let before = source.people.get(&user(who));
-            if let Some(word) = Readiness::after(before, said, FILM, true, Timestamp(at)) {
+            if let Some(word) = Readiness::after(before, said, FILM, Course::Runs, Timestamp(at)) {
                 source.learn(user(who), &word);
                 all.push((who, word));
             }
