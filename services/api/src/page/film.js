@@ -20,6 +20,11 @@ export function addressOf(source) {
   return source?.url ?? null;
 }
 
+/** Whether a text is the address of something that may be a film. */
+export function isAddress(text) {
+  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}
+
 /** What it is called: its title, or the last part of its address. */
 export function titleOf(source) {
   if (!source) return '';
@@ -46,6 +51,12 @@ function hindrance(film, address) {
   return null;
 }
 
+/** Why the stage is empty. */
+function nothingOn(room) {
+  if (room.source) return 'What this room watches can’t be shown on this page.';
+  return `${room.host || 'The host'} has not picked a film yet.`;
+}
+
 /** What a media error means. */
 function complaint(film) {
   if (film.error?.code === MediaError.MEDIA_ERR_NETWORK) return 'The film stopped loading. Is the network there?';
@@ -70,18 +81,20 @@ export function showFilm(store, api) {
 
   // --- what is watched
 
-  function load(state) {
+  function load() {
     const wanted = addressOf(room.source);
     if (wanted === address) return;
     address = wanted;
-    state.filmError = null;
     if (!wanted) {
+      store.set({ filmError: null });
       film.removeAttribute('src');
       film.load();
       return;
     }
-    state.filmError = hindrance(film, wanted);
-    if (state.filmError) film.removeAttribute('src');
+    const filmError = hindrance(film, wanted);
+    // What is drawn before the film must hear of it, too.
+    store.set({ filmError });
+    if (filmError) film.removeAttribute('src');
     else film.src = wanted;
     film.load();
   }
@@ -90,6 +103,7 @@ export function showFilm(store, api) {
     if (film.getAttribute('src')) store.set({ filmError: complaint(film) });
   });
   on(film, 'loadedmetadata', () => store.set({ filmError: null }));
+  for (const name of ['ended', 'seeked']) on(film, name, () => store.set());
 
   async function choose(source) {
     // First to the start, and stopped: the new film must not begin where the last one was.
@@ -102,6 +116,8 @@ export function showFilm(store, api) {
     event.preventDefault();
     const url = $('source-url').value.trim();
     if (url === '') return;
+    // Found out before the film stops that everybody is watching.
+    if (!isAddress(url)) return write($('source-error'), 'The address of a film begins with https:// or http://.');
     attempt($('set-source'), $('source-error'), async () => {
       await choose({ url });
       $('source-url').value = '';
@@ -122,16 +138,15 @@ export function showFilm(store, api) {
 
   const position = () => (Number.isFinite(film.currentTime) ? film.currentTime : 0);
   const canSteer = () => room.mayControl && room.status === 'open' && address !== null;
-  const toggle = () => (room.playback?.is_playing ? room.pause() : room.play());
+  // At its end a film stands, though the room's time goes on, and begins anew.
+  const isRunning = () => (room.playback?.is_playing === true || room.playback?.held === true) && !film.ended;
+  const play = () => (film.ended ? room.play(0) : room.play());
+  const toggle = () => (isRunning() ? room.pause() : play());
   const jump = (seconds) => {
     const end = Number.isFinite(film.duration) ? film.duration : Infinity;
     room.seek(Math.min(Math.max(0, position() + seconds), end));
   };
-  on($('play'), 'click', () => {
-    // At its end a film begins anew.
-    if (film.ended) room.play(0);
-    else room.play();
-  });
+  on($('play'), 'click', play);
   on($('pause'), 'click', () => room.pause());
   on(seek, 'input', () => {
     isDragging = true;
@@ -241,10 +256,10 @@ export function showFilm(store, api) {
 
   const unwatch = store.watch((state) => {
     if (state.room !== room) return;
-    load(state);
+    load();
     const [mayControl, isOpen] = [room.mayControl, room.status === 'open'];
     const isHost = room.you?.id === room.hostId && room.you !== null;
-    const isPlaying = room.playback?.is_playing === true || room.playback?.held === true;
+    const isPlaying = isRunning();
     const held = document.activeElement;
     show($('play'), mayControl && !isPlaying);
     show($('pause'), mayControl && isPlaying);
@@ -260,7 +275,7 @@ export function showFilm(store, api) {
     show($('picker-close'), address !== null);
     show($('picker-open'), isHost && address !== null);
     show($('empty-stage'), isEmpty && !isPicking);
-    write($('empty-text'), isEmpty && !isPicking ? `${room.host || 'The host'} has not picked a film yet.` : '');
+    write($('empty-text'), isEmpty && !isPicking ? nothingOn(room) : '');
     write($('film-title'), titleOf(room.source));
     write($('remote'), mayControl || address === null ? '' : `${room.host || 'The host'} has the remote`);
     tick();

@@ -30,6 +30,12 @@ export function showPeople(store, api) {
   // Where the chat is below, what was said is nearer at hand.
   $('people-box').open = matchMedia('(min-width: 60rem)').matches;
 
+  /** A request that has been answered, or taken back, is not shown any more. */
+  function forget(what, id) {
+    if (what !== 'approve' && what !== 'reject') return;
+    store.set({ requests: store.state.requests.filter((one) => one.id !== id) });
+  }
+
   /** Does something about somebody. What follows from it comes back from the room. */
   async function act(what, id, button, more = {}) {
     button.disabled = true;
@@ -37,12 +43,12 @@ export function showPeople(store, api) {
       const { code } = store.state;
       await api.call('POST', `/api/rooms/${what}/`, { code, user_id: id, ...more });
       if (what === 'mute' || what === 'unmute') store.state.muted.set(id, what === 'mute');
-      if (what === 'approve' || what === 'reject') {
-        store.state.requests = store.state.requests.filter((one) => one.id !== id);
-      }
+      forget(what, id);
       store.set();
       return true;
     } catch (error) {
+      // Whoever asked has gone meanwhile.
+      if (error.code === 'CONFLICT') forget(what, id);
       toast(refusal(error));
       return false;
     } finally {

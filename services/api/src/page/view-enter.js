@@ -16,6 +16,9 @@ export function codeIn(text) {
   return (link?.[1] ?? text.replace(/[\s-]/g, '')).toUpperCase();
 }
 
+/** Whether it can be the code of a room. */
+export const isCode = (text) => /^[A-Z0-9]{6}$/.test(text);
+
 /**
  * Wires up who one is.
  *
@@ -76,6 +79,7 @@ export function wireLobby(api, then) {
     attempt($('join-room'), $('join-error'), async () => {
       const code = codeIn($('code').value);
       $('code').value = code;
+      if (!isCode(code)) return write($('join-error'), 'A code is made of six letters and digits.');
       await then.join(code, $('room-password').value.trim() || undefined);
       $('room-password').value = '';
     });
@@ -88,7 +92,7 @@ export function wireLobby(api, then) {
   let timer;
 
   function row({ code, host, viewers, title }) {
-    const about = make('span', { class: 'what' }, title ?? 'No film picked yet', make('small', {}, `with ${host}`));
+    const about = make('span', { class: 'what' }, make('bdi', {}, title ?? 'No film picked yet'), make('small', {}, `with ${host}`));
     const count = make('span', { class: 'viewers' }, viewers === 1 ? '1 is here' : `${viewers} are here`);
     const button = make('button', { type: 'button' }, make('span', { class: 'code' }, code), about, count);
     button.addEventListener('click', () => attempt(button, $('join-error'), () => then.join(code)));

@@ -6,7 +6,7 @@
  */
 import { StreamIt } from '/streamit.js';
 import { $, show, write } from './dom.js';
-import { gone } from './gone.js';
+import { gone, mayPass } from './gone.js';
 import { drawNotices } from './notices.js';
 import { wireSettings } from './settings.js';
 import { wireDialogs, wireShare } from './share.js';
@@ -151,7 +151,7 @@ async function wait(code, mine) {
       door = await api.call('GET', `/api/rooms/${code}/door/`);
     } catch (error) {
       // A server that is away for a moment is no answer of the host.
-      if (error.code && !['TRY_AGAIN', 'RATE_LIMITED', 'INTERNAL'].includes(error.code)) throw error;
+      if (!mayPass(error)) throw error;
       continue;
     }
     if (mine !== visit) return;
@@ -213,7 +213,12 @@ wireShare(store);
 wireDialogs();
 wireSettings(store, api);
 drawNotices(store);
-for (const id of ['leave', 'gone-home', 'join-back', 'waiting-cancel']) $(id).addEventListener('click', () => go('/'));
+for (const id of ['leave', 'gone-home', 'join-back']) $(id).addEventListener('click', () => go('/'));
+$('waiting-cancel').addEventListener('click', () => {
+  // Else the host would be asked for somebody who is gone. If it gets lost, nothing worse comes of it.
+  api.call('POST', '/api/rooms/leave/', { code: store.state.code }).catch(() => {});
+  go('/');
+});
 $('home').addEventListener('click', (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

@@ -4,11 +4,11 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { clockTime, countdown, names, refusal } from '../../src/page/dom.js';
-import { addressOf, titleOf } from '../../src/page/film.js';
-import { codeOfClose, gone } from '../../src/page/gone.js';
+import { addressOf, isAddress, titleOf } from '../../src/page/film.js';
+import { codeOfClose, gone, mayPass } from '../../src/page/gone.js';
 import { notice, waitingFor } from '../../src/page/notices.js';
 import { Store } from '../../src/page/store.js';
-import { codeIn } from '../../src/page/view-enter.js';
+import { codeIn, isCode } from '../../src/page/view-enter.js';
 
 const PAGE = new URL('../../src/page/', import.meta.url);
 const read = (name) => readFileSync(new URL(name, PAGE), 'utf8');
@@ -91,7 +91,19 @@ test('times and countdowns', () => {
 test('a code is found in what people type and paste', () => {
   for (const text of ['ab12cd', ' AB1 2CD ', 'AB1-2CD', 'https://example.org/r/ab12cd', 'http://x:8000/r/AB12CD/?y']) {
     assert.equal(codeIn(text), 'AB12CD', text);
+    assert.ok(isCode(codeIn(text)), text);
   }
+  for (const text of ['', 'AB12C', 'AB12CDE', '../../', 'https://example.org/']) assert.ok(!isCode(codeIn(text)), text);
+});
+
+test('there is room in the field of the code for a whole link', () => {
+  const [, most] = /id="code"[^>]*maxlength="(\d+)"/.exec(read('index.html'));
+  assert.ok(Number(most) >= 'https://a-rather-long-name.of-a-server.example.org:8000/r/AB12CD/'.length, most);
+});
+
+test('only what can be fetched is the address of a film', () => {
+  for (const text of ['https://example.org/a.mp4', 'HTTP://127.0.0.1:1/']) assert.ok(isAddress(text), text);
+  for (const text of ['', 'a.mp4', 'javascript:alert(1)', 'data:video/mp4,', 'file:///a.mp4']) assert.ok(!isAddress(text), text);
 });
 
 test('the sample film is found on the server that one is on, others where they are', () => {
@@ -152,4 +164,68 @@ test('nothing that people wrote can become markup', () => {
     assert.doesNotMatch(read(name), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/, name);
   }
   assert.doesNotMatch(read('index.html'), /\sstyle=|\son[a-z]+=|<style|<script(?![^>]*\ssrc=)/);
+});
+
+test('whoever waits at the door goes on waiting while the server is away, and not when it has answered', () => {
+  for (const [status, code] of [[0, 'UNREACHABLE'], [502, 'BAD_ANSWER'], [503, 'TRY_AGAIN'], [500, 'INTERNAL'], [429, 'RATE_LIMITED']]) {
+    assert.ok(mayPass({ status, code }), code);
+  }
+  for (const [status, code] of [[401, 'SESSION_REVOKED'], [403, 'BANNED'], [404, 'ROOM_NOT_FOUND']]) {
+    assert.ok(!mayPass({ status, code }), code);
+  }
+  assert.ok(!mayPass(new TypeError('a fault of ours')));
+});
+
+test('steps go on from where the last one leads, and are told a few times a second', () => {
+  const told = [];
+  const timers = [];
+  let [time, at] = [0, 100];
+  const steps = new Steps((to) => told.push(to), {
+    now: () => time, setTimeout: (act) => timers.push(act), clearTimeout: () => { timers.length = 0; },
+  });
+  const pass = (ms) => {
+    time += ms;
+    for (const act of timers.splice(0)) act();
+  };
+  for (let n = 0; n < 4; n += 1) steps.go(5, at, 300);
+  assert.deepEqual([told, timers.length], [[105], 1], 'the film is at 100 all the while');
+  pass(200);
+  assert.deepEqual(told, [105, 120]);
+  pass(5_000);
+  at = 126;
+  steps.go(-5, at, 300);
+  assert.deepEqual(told, [105, 120, 121]);
+  pass(5_000);
+  steps.go(-500, at, 300);
+  pass(5_000);
+  steps.go(500, at, 300);
+  assert.deepEqual(told.slice(3), [0, 300], 'no further than the film goes');
+  steps.go(5, at, 300);
+  steps.stop();
+  assert.equal(timers.length, 0);
+});
+
+test('a film that stopped loading is tried again: for ever where it was there, a few times where it never was', () => {
+  const NETWORK = 2;
+  const UNKNOWN = 4;
+  assert.deepEqual([0, 1, 2, 9, 99].map((tries) => retryIn(NETWORK, tries)), [5_000, 10_000, 20_000, 30_000, 30_000]);
+  assert.deepEqual([0, 3, 4, 99].map((tries) => retryIn(UNKNOWN, tries)), [5_000, 30_000, null, null]);
+  assert.equal(retryIn(3, 0), null, 'what can’t be decoded can’t be decoded later');
+});
+
+test('only films of the web are loaded', () => {
+  const player = { canPlayType: () => '' };
+  const why = (address, here = 'https://example.org/r/AB12CD') => hindrance(player, address, here);
+  for (const address of ['/sample.mp4', 'https://example.org/a.mp4']) assert.equal(why(address), null, address);
+  assert.equal(why('http://example.org/a.mp4', 'http://localhost/'), null);
+  for (const address of ['javascript:alert(1)', 'data:video/mp4;base64,AA', 'https://', 'blob:x', 'http://example.org/a.mp4']) {
+    assert.ok(why(address), address);
+  }
+  assert.match(why('https://example.org/a.m3u8'), /HLS/);
+});
+
+test('a film that is over is begun anew by the same buttons and keys', () => {
+  const stands = (is_playing, state, more) => runs({ playback: { is_playing, ...more } }, { state });
+  assert.deepEqual([stands(true, 'playing'), stands(true, 'ended'), stands(false, 'paused')], [true, false, false]);
+  assert.deepEqual([stands(false, 'waiting', { held: true }), runs({ playback: null }, { state: 'idle' })], [true, false]);
 });
