@@ -276,13 +276,17 @@ fn not_in() -> ApiError {
     ApiError::new(Code::Conflict, "They are not in the room")
 }
 
-/// Nobody acts against the host (who would be himself) or the one who opened the room.
+/// Nobody acts against the host (who would be himself), the one who opened the room, or a lost host to whom it goes back:
+/// whoever has it for him could keep it like that.
 fn protect(room: &Room, target: UserId) -> Result<()> {
     if target == room.host {
         return Err(ApiError::new(Code::Forbidden, "The host can't do that to himself"));
     }
     if target == room.owner {
         return Err(ApiError::new(Code::Forbidden, "Nobody can do that to the one who opened the room"));
+    }
+    if room.lost_host == Some(target) {
+        return Err(ApiError::new(Code::Forbidden, "The room goes back to them when they return"));
     }
     Ok(())
 }

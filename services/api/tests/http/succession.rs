@@ -250,6 +250,28 @@ async fn who_has_the_room_for_somebody_can_neither_give_it_away_nor_end_it() {
 }
 
 #[tokio::test]
+async fn who_has_the_room_for_somebody_can_not_lock_them_out_though_they_did_not_open_it() {
+    let party = lost("promote").await;
+    let (world, room) = (&party.world, &party.room);
+    assert_eq!(world.act("transfer", room, &party.ana, &party.bo).await.0, 200);
+    let seen = leave(world, room, &party.bo).await;
+    report(world, room, &party.bo, seen, false).await;
+    enter(world, room, &party.cy).await;
+    let _background = background(world);
+    party.passes_to(&party.cy).await;
+    for action in ["kick", "ban", "mute"] {
+        assert_eq!(
+            world.act(action, room, &party.cy, &party.bo).await,
+            (403, "FORBIDDEN".into()),
+            "{action}"
+        );
+    }
+    let seen = enter(world, room, &party.bo).await;
+    report(world, room, &party.bo, seen, true).await;
+    assert_eq!(stored(world, room).await.host, party.bo.id);
+}
+
+#[tokio::test]
 async fn who_leaves_for_good_gets_nothing_back() {
     let party = lost("promote").await;
     let (world, room) = (&party.world, &party.room);
