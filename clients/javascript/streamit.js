@@ -62,9 +62,12 @@ export function positionAt(state, roomNow) {
   return state.time + (state.rate ?? 1) * Math.max(0, roomNow - state.server_time) / 1000;
 }
 
+/** @type {(value: number, low: number, high: number) => number} */
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 // ---------------------------------------------------------------------------------------------------- the clock
+
+/** One exchange. @typedef {{t0: number, t3: number, rtt: number, low: number, high: number}} Sample */
 
 /** How many exchanges make an estimate that is worth acting on. */
 const SAMPLES_WANTED = 8;
@@ -97,9 +100,9 @@ export class RoomClock {
   #now;
   #maxAge;
   #resolution;
-  /** Intervals `[low, high]` of room time minus our time, as measured, the oldest first. */
+  /** Intervals `[low, high]` of room time minus our time, as measured, the oldest first. @type {Sample[]} */
   #samples = [];
-  /** What was measured before {@link RoomClock#renew}; it counts until there is enough that is new. */
+  /** What was measured before {@link RoomClock#renew}; it counts until there is enough that is new. @type {Sample[]} */
   #former = [];
 
   /**
@@ -191,9 +194,9 @@ export class RoomClock {
     this.#samples = [];
   }
 
-  /** Drops what is too old; one is always kept, and its bound grows. */
+  /** Drops what is too old; one is always kept, and its bound grows. @param {number} now */
   #forget(now) {
-    const fresh = (sample) => now - sample.t3 <= this.#maxAge;
+    const fresh = (/** @type {Sample} */ sample) => now - sample.t3 <= this.#maxAge;
     for (const list of [this.#samples, this.#former]) {
       while (list.length > 1 && !fresh(list[0])) list.shift();
     }
@@ -211,7 +214,12 @@ export class RoomClock {
     return all.length ? this.#estimate(all, now) : undefined;
   }
 
-  /** What all of `samples` allow at `now`; undefined when they contradict each other. */
+  /**
+   * What all of `samples` allow at `now`; undefined when they contradict each other.
+   *
+   * @param {Sample[]} samples
+   * @param {number} now
+   */
   #estimate(samples, now) {
     let [low, high] = [-Infinity, Infinity];
     for (const sample of samples) {
@@ -224,6 +232,8 @@ export class RoomClock {
 }
 
 // ----------------------------------------------------------------------------------------------------- the film
+
+/** @typedef {ReturnType<typeof globalThis.setTimeout>|undefined} Timer */
 
 /** How often a controller looks at its player. */
 const STEP_MS = 100;
@@ -319,8 +329,11 @@ export class DriftController {
   /** @type {DriftState} */
   #state = 'idle';
   #drift = NaN;
+  /** @type {Timer} */
   #interval;
+  /** @type {Timer} */
   #alarm;
+  /** @type {Timer} */
   #dragging;
   #isStopped = false;
   #steppedAt = NaN;
@@ -366,6 +379,7 @@ export class DriftController {
   #isMutedByUs = false;
   /** When the player left full screen, and the look at a pause that may come of it. */
   #leftFullAt = -Infinity;
+  /** @type {Timer} */
   #doubt;
   #isPauseAsked = false;
   /** The viewer has paused for himself. */
@@ -413,7 +427,7 @@ export class DriftController {
     this.#storage = storage;
     this.#recallStarts();
     this.#now = now;
-    this.#document = document;
+    this.#document = /** @type {Document|null} */ (document);
     this.#timers = timersOf(timers);
     for (const [name, listener] of this.#listeners) media.addEventListener(name, listener);
     document?.addEventListener('visibilitychange', this.#onvisible);
@@ -447,7 +461,7 @@ export class DriftController {
     if (this.#isStopped) return;
     const before = this.#playback;
     const isNew = !before || before.epoch !== playback?.epoch;
-    if (playback && !isNew && playback.version < before.version) return;
+    if (playback && !isNew && Number(playback.version) < Number(before.version)) return;
     this.#playback = playback;
     if (!playback) {
       this.#isPoised = false;
@@ -523,7 +537,7 @@ export class DriftController {
     this.step();
   }
 
-  /** One look. @returns {DriftState} */
+  /** One look. @returns {DriftState} @param {number} now @param {number} since */
   #decide(now, since) {
     const [media, playback] = [this.#media, this.#playback];
     this.#drift = NaN;
@@ -557,6 +571,7 @@ export class DriftController {
 
   // --- a film that stands
 
+  /** @param {PlaybackState} playback @returns {DriftState} */
   #stand(playback) {
     const media = this.#media;
     this.#isPoised = false;
@@ -577,6 +592,7 @@ export class DriftController {
     return this.#isOver(place) ? 'ended' : 'paused';
   }
 
+  /** @returns {DriftState} */
   #finish() {
     const media = this.#media;
     this.#isPoised = false;
@@ -593,9 +609,15 @@ export class DriftController {
 
   // --- a film that starts
 
-  /** Goes to where the film will be once the player is there, and has it wait for that moment. */
+  /**
+   * Goes to where the film will be once the player is there, and has it wait for that moment.
+   *
+   * @param {number} now
+   * @param {number} room
+   * @returns {DriftState}
+   */
   #jump(now, room) {
-    const playback = this.#playback;
+    const playback = this.#film;
     const cost = this.#media.readyState < HAVE_FUTURE_DATA ? Math.max(this.#seekCost, COLD_SEEK_MS) : this.#seekCost;
     const arrival = Math.max(playback.server_time, room + cost);
     this.#jumpedAt = now;
@@ -608,9 +630,15 @@ export class DriftController {
     return 'seeking';
   }
 
-  /** Waits for the moment at which the film is where the player stands. */
+  /**
+   * Waits for the moment at which the film is where the player stands.
+   *
+   * @param {number} now
+   * @param {number} room
+   * @returns {DriftState}
+   */
   #poise(now, room) {
-    const playback = this.#playback;
+    const playback = this.#film;
     this.#isPoised = true;
     this.#pause();
     this.#setRate(1);
@@ -630,7 +658,7 @@ export class DriftController {
     return this.#launch(now, -left);
   }
 
-  /** The film runs and the player does not. */
+  /** The film runs and the player does not. @param {number} now @param {number} room @returns {DriftState} */
   #start(now, room) {
     const behind = -this.#drift;
     if (behind <= 0 && (-behind < NUDGE_S || !this.#allowsJump(now))) return this.#poise(now, room);
@@ -638,9 +666,10 @@ export class DriftController {
     return this.#canGoOn(now) ? this.#launch(now, Infinity) : 'buffering';
   }
 
+  /** @param {number} now @param {number} late @returns {DriftState} */
   #launch(now, late) {
     this.#isPoised = false;
-    this.#started = this.#playback.server_time;
+    this.#started = this.#film.server_time;
     this.#mayJump = false;
     this.#isSettling = true;
     this.#isCorrecting = false;
@@ -654,7 +683,7 @@ export class DriftController {
 
   // --- a film that runs
 
-  /** Plays what has no position that could be compared: a live stream. */
+  /** Plays what has no position that could be compared: a live stream. @param {number} now @returns {DriftState} */
   #run(now) {
     this.#isPoised = false;
     this.#setRate(1);
@@ -664,6 +693,7 @@ export class DriftController {
     return this.#media.readyState < HAVE_FUTURE_DATA ? 'buffering' : 'playing';
   }
 
+  /** @param {number} now @param {number} since @param {number} room @returns {DriftState} */
   #keep(now, since, room) {
     const media = this.#media;
     if (media.paused) {
@@ -705,7 +735,7 @@ export class DriftController {
     return this.#isCorrecting && this.#canChangeRate ? 'correcting' : 'playing';
   }
 
-  /** The drift without the noise of single readings. */
+  /** The drift without the noise of single readings. @param {number} since */
   #estimate(since) {
     const expected = this.#smooth + (this.#rate - 1) * since / 1000;
     const surprise = this.#drift - expected;
@@ -719,18 +749,22 @@ export class DriftController {
    * Whether the player lost or gained something at once, as a busy machine makes it, rather than bit by bit as a clock
    * does. Two viewers who both slipped may be far apart though each is within the entering threshold. Where the room's
    * time is not known that well it would be noise that is corrected.
+   *
+   * @param {number} off
+   * @param {number} leave
    */
   #hasSlipped(off, leave) {
     const slip = Math.abs(off - this.#usual) * 1000;
     if (this.#isCorrecting || this.#isSettling || !(slip < Infinity)) this.#usual = off;
     else this.#usual += (off - this.#usual) * USUAL_GAIN;
     this.#slips = slip > 0.75 * leave ? this.#slips + 1 : 0;
-    if (this.#slips < DOUBTS || this.#clock.bound > 1.5 * leave) return false;
+    if (this.#slips < DOUBTS || Number(this.#clock.bound) > 1.5 * leave) return false;
     this.#slips = 0;
     this.#usual = off;
     return true;
   }
 
+  /** @param {number} off */
   #learnStart(off) {
     if (this.#wasOnTime && Math.abs(off) < 0.5) {
       // The first start tells nearly all there is to know of a machine, those after it even out the noise.
@@ -757,6 +791,7 @@ export class DriftController {
     }
   }
 
+  /** @param {number} now */
   #learnSeek(now) {
     if (Number.isNaN(this.#seekingSince)) return;
     const took = now - this.#seekingSince;
@@ -768,6 +803,11 @@ export class DriftController {
 
   // --- what the player can do
 
+  /** What is followed; asked for only while something is. @returns {PlaybackState} */
+  get #film() {
+    return /** @type {PlaybackState} */ (this.#playback);
+  }
+
   get #limits() {
     const told = typeof this.thresholds === 'function' ? this.thresholds() : this.thresholds;
     return { ...THRESHOLDS, ...told };
@@ -778,15 +818,17 @@ export class DriftController {
     return Number.isFinite(duration) && duration > 0 ? duration : Infinity;
   }
 
+  /** @param {number} position */
   #isOver(position) {
     return position >= this.#end || (this.#media.ended && position >= this.#end - NUDGE_S);
   }
 
+  /** @param {number} position */
   #near(position) {
     return Math.abs(this.#media.currentTime - position) <= NEAR_S;
   }
 
-  /** A live stream has no end, and only what it says can be reached. */
+  /** A live stream has no end, and only what it says can be reached. @param {number} position */
   #canReach(position) {
     const { duration, seekable } = this.#media;
     if (duration !== Infinity) return true;
@@ -796,11 +838,13 @@ export class DriftController {
     return false;
   }
 
+  /** @param {number} now */
   #canGoOn(now) {
     const media = this.#media;
     return media.readyState >= HAVE_FUTURE_DATA || now - this.#stuckSince > LOAD_PATIENCE_MS && !media.seeking;
   }
 
+  /** @param {number} now */
   #allowsJump(now) {
     return this.#mayJump || now - this.#jumpedAt >= SEEK_PAUSE_MS;
   }
@@ -821,6 +865,7 @@ export class DriftController {
     });
   }
 
+  /** @param {any} error */
   #refused(error) {
     if (error?.name !== 'NotAllowedError') return;
     if (this.#mutedStart && !this.#media.muted) {
@@ -839,6 +884,7 @@ export class DriftController {
     if (!this.#media.paused) this.#media.pause();
   }
 
+  /** @param {number} position */
   #seek(position) {
     this.#goal = position;
     this.#seekingSince = this.#now();
@@ -846,6 +892,7 @@ export class DriftController {
     this.#media.currentTime = position;
   }
 
+  /** @param {number} change */
   #setRate(change) {
     // In steps, since each change costs the sound a little; fine ones where it stays for long.
     const steps = this.#isRare ? 5_000 : 200;
@@ -863,16 +910,17 @@ export class DriftController {
   // --- what the player tells
 
   #onvisible = () => {
-    if (this.#document.hidden) return;
+    if (this.#document?.hidden) return;
     this.#isAsleep = false;
     this.#period = STEP_MS;
     this.#tickedAt = NaN;
     this.step();
   };
 
+  /** @type {[string, () => void][]} */
   #listeners = [
     ...['loadedmetadata', 'durationchange', 'canplay', 'playing', 'waiting', 'ended', 'error', 'ratechange']
-      .map((name) => [name, () => this.step()]),
+      .map((name) => /** @type {[string, () => void]} */ ([name, () => this.step()])),
     ['emptied', () => this.#onemptied()],
     ['webkitendfullscreen', () => this.#onleftfull()],
     ['play', () => this.#onplay()],
@@ -999,16 +1047,17 @@ export class DriftController {
   }
 
   get #isOverNow() {
-    return this.#isOver(positionAt(this.#playback, this.#clock.now()));
+    return this.#isOver(positionAt(this.#film, this.#clock.now()));
   }
 
+  /** @param {'play'|'pause'|'seek'} what @param {number} time */
   #command(what, time) {
     this.#asked = this.#now() + ANSWER_MS;
     this.#isPauseAsked = what === 'pause';
     this.#tell.command?.(what, time);
   }
 
-  /** Tells when the player can't go on, and when it can again. */
+  /** Tells when the player can't go on, and when it can again. @param {number} now */
   #report(now) {
     const media = this.#media;
     const isFrozen = this.#wants && this.#state === 'buffering' && now - this.#movedAt > FROZEN_MS;
@@ -1023,6 +1072,7 @@ export class DriftController {
     if (now - this.#stuckSince >= HICCUP_MS) this.#say('buffering');
   }
 
+  /** @param {'ready'|'buffering'} what */
   #say(what) {
     if (this.#told === what) return;
     this.#told = what;
@@ -1030,19 +1080,29 @@ export class DriftController {
   }
 }
 
+/** @param {Promise<unknown>|undefined} promise */
 const ignore = (promise) => void promise?.catch?.(() => {});
+
+/**
+ * @typedef {object} Timers
+ * @property {(act: () => void, delay: number) => Timer} setTimeout
+ * @property {(timer: Timer) => void} clearTimeout
+ * @property {(act: () => void, delay: number) => Timer} setInterval
+ * @property {(timer: Timer) => void} clearInterval
+ */
 
 /**
  * The browser's timers, or those that were handed in. They are called without a `this`, as browsers want it.
  *
  * @param {Record<string, any>} parts
+ * @returns {Timers}
  */
 function timersOf({ setTimeout, clearTimeout, setInterval, clearInterval }) {
   return {
-    setTimeout: setTimeout ?? ((act, delay) => globalThis.setTimeout(act, delay)),
-    clearTimeout: clearTimeout ?? ((id) => globalThis.clearTimeout(id)),
-    setInterval: setInterval ?? ((act, delay) => globalThis.setInterval(act, delay)),
-    clearInterval: clearInterval ?? ((id) => globalThis.clearInterval(id)),
+    setTimeout: setTimeout ?? ((...more) => globalThis.setTimeout(...more)),
+    clearTimeout: clearTimeout ?? ((timer) => globalThis.clearTimeout(timer)),
+    setInterval: setInterval ?? ((...more) => globalThis.setInterval(...more)),
+    clearInterval: clearInterval ?? ((timer) => globalThis.clearInterval(timer)),
   };
 }
 
@@ -1141,6 +1201,34 @@ export class RoomError extends Error {
 }
 
 /**
+ * What the server sends; `type` says what it is.
+ *
+ * @typedef {Record<string, any>} Frame
+ */
+
+/**
+ * Whose player can't go on.
+ *
+ * @typedef {object} Readiness
+ * @property {'soft'|'strict'} mode
+ * @property {{user: string, user_id: string, position: number|null}[]} waiting at most twenty of them
+ * @property {number} count all of them
+ * @property {boolean} held whether the film waits for them
+ * @property {number|null} hold_until room time at which it waits no longer
+ */
+
+/**
+ * A message of one's own that did not come back yet.
+ *
+ * @typedef {object} Draft
+ * @property {string} message
+ * @property {(stored: any) => void} resolve
+ * @property {(error: RoomError) => void} reject
+ * @property {Timer} timer
+ * @property {boolean} isSent
+ */
+
+/**
  * @typedef {object} Message
  * @property {number} seq counts from 1, without holes
  * @property {string} user
@@ -1213,7 +1301,7 @@ export class Room extends EventTarget {
   epoch = null;
   /** Where the film stands. @type {(PlaybackState & {epoch: number|null})|null} */
   playback = null;
-  /** Who can't go on, as the server told last. @type {object|null} */
+  /** Who can't go on, as the server told last. @type {Readiness|null} */
   readiness = null;
   /** When films are corrected. @type {Thresholds} */
   drift = THRESHOLDS;
@@ -1233,25 +1321,32 @@ export class Room extends EventTarget {
   #timers;
   #page;
 
+  /** @type {WebSocket|null} */
   #socket = null;
   /** Grows with each try: what comes of an earlier one is not listened to. */
   #turn = 0;
   #failures = 0;
   #openedAt = NaN;
+  /** A token that the server did not take. @type {string|null} */
   #refused = null;
   #notBefore = -Infinity;
+  /** @type {Timer} */
   #retry;
+  /** @type {Timer} */
   #deadline;
   #last = 0;
   #welcome = new Set();
 
-  /** Own messages that did not come back yet, by their `client_id`, in order. */
+  /** Own messages that did not come back yet, by their `client_id`, in order. @type {Map<string, Draft>} */
   #pending = new Map();
+  /** @type {Timer} */
   #resend;
   #tag;
   #said = 0;
+  /** What was told last of one's own player. @type {['READY'|'BUFFERING', number|undefined]|null} */
   #report = null;
 
+  /** @type {Timer} */
   #pinging;
   #fastPings = 0;
   #askedAt = NaN;
@@ -1269,6 +1364,8 @@ export class Room extends EventTarget {
    * @param {() => number} [options.wall] the machine's clock; only to notice that it slept
    * @param {() => number} [options.random] from 0 to 1
    * @param {EventTarget|null} [options.page] tells `online`, `offline`, `pageshow` and `visibilitychange`
+   * @param {typeof globalThis.setTimeout} [options.setTimeout]
+   * @param {typeof globalThis.clearTimeout} [options.clearTimeout]
    */
   constructor(code, {
     token, wsBase, WebSocket = globalThis.WebSocket, now = () => performance.now(), wall = () => Date.now(),
@@ -1282,7 +1379,7 @@ export class Room extends EventTarget {
     this.#now = now;
     this.#wall = wall;
     this.#random = random;
-    this.#page = page;
+    this.#page = /** @type {(EventTarget & {document?: Document})|null} */ (page);
     this.#timers = timersOf(timers);
     this.clock = new RoomClock({ now });
     this.#tag = Math.floor(random() * 36 ** 8).toString(36) + Math.floor(random() * 36 ** 8).toString(36);
@@ -1413,6 +1510,7 @@ export class Room extends EventTarget {
     }
     this.#socket = socket;
     this.#welcome.clear();
+    /** @type {(code: number, reason: string) => unknown} */
     const lose = (code, reason) => turn === this.#turn && this.#lost(code, reason, token);
     socket.onmessage = ({ data }) => turn === this.#turn && this.#hear(data);
     socket.onclose = ({ code, reason }) => lose(code, reason);
@@ -1428,6 +1526,7 @@ export class Room extends EventTarget {
     }, JOIN_MS);
   }
 
+  /** @param {string} token */
   #address(token) {
     const query = new URLSearchParams({ token });
     if (this.epoch !== null) {
@@ -1447,6 +1546,7 @@ export class Room extends EventTarget {
     return socket;
   }
 
+  /** @param {number} code @param {string} reason @param {string|null} token */
   #lost(code, reason, token) {
     this.#drop();
     this.closeCode = code;
@@ -1480,12 +1580,13 @@ export class Room extends EventTarget {
     return full * (1 - this.#random() / 2);
   }
 
-  /** Waits as long as it was told to, and no shorter than by itself. */
+  /** Waits as long as it was told to, and no shorter than by itself. @param {number} told */
   #waitAtLeast(told) {
     this.#notBefore = this.#now() + told;
     this.#wait(Math.max(told, this.#backoff()));
   }
 
+  /** @param {number} pause */
   #wait(pause) {
     this.retryAt = this.#now() + pause;
     this.#timers.clearTimeout(this.#retry);
@@ -1493,6 +1594,7 @@ export class Room extends EventTarget {
     this.#setStatus('waiting');
   }
 
+  /** @param {number} code @param {string} [reason] */
   #end(code, reason = '') {
     this.#drop();
     this.closeCode = code;
@@ -1507,6 +1609,7 @@ export class Room extends EventTarget {
     this.#emit('closed', { code, reason, meaning: CLOSE[code]?.meaning ?? 'The room is closed', action: closeAction(code) });
   }
 
+  /** @param {Room['status']} status */
   #setStatus(status) {
     this.status = status;
     this.#emit('status', { status, closeCode: this.closeCode, closeReason: this.closeReason, retryAt: this.retryAt });
@@ -1517,7 +1620,7 @@ export class Room extends EventTarget {
     if (this.#page?.document?.hidden) return;
     if (this.status === 'waiting') {
       const pause = Math.max(0, this.#notBefore - this.#now());
-      if (this.#now() + pause < this.retryAt) this.#wait(pause);
+      if (this.#now() + pause < (this.retryAt ?? Infinity)) this.#wait(pause);
     } else if (this.status === 'open') {
       this.#tick();
     }
@@ -1548,7 +1651,11 @@ export class Room extends EventTarget {
     this.#pinging = this.#timers.setTimeout(() => this.#tick(), pause);
   }
 
-  /** Whether the server is gone. A page that was frozen hears late what came in time, so it asks twice. */
+  /**
+   * Whether the server is gone. A page that was frozen hears late what came in time, so it asks twice.
+   *
+   * @param {number} now
+   */
   #isSilent(now) {
     const silence = now - this.#askedAt;
     if (!this.#isDoubted && silence > SILENCE_MS) {
@@ -1562,6 +1669,7 @@ export class Room extends EventTarget {
     return false;
   }
 
+  /** @param {Frame} frame @param {number} arrived */
   #onpong({ t0, t1, t2 }, arrived) {
     const wasHungry = this.clock.isHungry;
     this.clock.add(t0, t1, t2, arrived);
@@ -1574,6 +1682,7 @@ export class Room extends EventTarget {
 
   // --- frames
 
+  /** @param {object} frame */
   #put(frame) {
     try {
       this.#socket?.send(JSON.stringify(frame));
@@ -1584,6 +1693,7 @@ export class Room extends EventTarget {
     }
   }
 
+  /** @param {string} data */
   #hear(data) {
     const arrived = this.#now();
     this.#askedAt = NaN;
@@ -1609,7 +1719,7 @@ export class Room extends EventTarget {
       case 'HOST_RECONNECTED': return this.#onhostpresence(true, 'hostback', frame);
       case 'ROOM_UPDATED': return this.#onupdated(frame);
       case 'READINESS':
-        this.readiness = frame;
+        this.readiness = /** @type {any} */ (frame);
         return this.#emit('readiness', frame);
       case 'SOURCE_CHANGED': return this.#onsource(frame);
       case 'JOIN_REQUEST': return this.#emit('request', frame);
@@ -1618,7 +1728,7 @@ export class Room extends EventTarget {
     }
   }
 
-  /** The three frames of a join have come: whatever was wrong before is over. */
+  /** The three frames of a join have come: whatever was wrong before is over. @param {string} type */
   #welcomed(type) {
     if (this.status !== 'connecting') return;
     this.#welcome.add(type);
@@ -1630,13 +1740,14 @@ export class Room extends EventTarget {
     this.#isDoubted = false;
     [this.#tickedAt, this.#wallTickedAt] = [now, this.#wall()];
     this.#setStatus('open');
-    if (this.status !== 'open') return; // a listener has left
+    if (this.#socket === null) return; // a listener has left
     if (this.#report) this.#tellReadiness(...this.#report);
     this.#drain(RESENT_AT_ONCE);
     this.#measure();
     this.#tick();
   }
 
+  /** @param {Frame} frame */
   #onparticipants(frame) {
     this.members = (Array.isArray(frame.members) ? frame.members : []).slice(0, PEOPLE_MOST);
     this.online = frame.online ?? this.members.length;
@@ -1656,12 +1767,14 @@ export class Room extends EventTarget {
     this.#welcomed(frame.type);
   }
 
+  /** @param {Frame} frame */
   #onsource(frame) {
     const { type, ...source } = frame;
-    this.source = source;
+    this.source = /** @type {Room['source']} */ (source);
     this.#emit('source', frame);
   }
 
+  /** @param {Frame} frame */
   #onhistory(frame) {
     const isNew = this.epoch !== null && frame.epoch !== this.epoch;
     if (isNew) this.playback = null; // versions are compared within an epoch
@@ -1679,12 +1792,15 @@ export class Room extends EventTarget {
     this.#welcomed(frame.type);
   }
 
-  #onmessage({ type, ...message }) {
+  /** @param {Frame} frame */
+  #onmessage({ type, ...frame }) {
+    const message = /** @type {Message} */ (frame);
     // Who sends the same twice is answered with what is stored, which may have been shown long ago.
     if (this.#keep(message)) this.#emit('message', message);
     this.#settleOwn(message);
   }
 
+  /** @param {Message} message */
   #keep(message) {
     if (!(message.seq > this.#last)) return false;
     this.#last = message.seq;
@@ -1693,14 +1809,17 @@ export class Room extends EventTarget {
     return true;
   }
 
+  /** @param {Frame} frame */
   #onerased(frame) {
     const at = this.messages.findIndex(({ seq }) => seq === frame.seq);
     if (at >= 0) this.messages[at] = { ...this.messages[at], message: '', erased: true };
     this.#emit('erased', frame);
   }
 
-  #onplayback({ type, ...state }) {
-    if (!(this.playback && state.version < this.playback.version)) {
+  /** @param {Frame} frame */
+  #onplayback({ type, ...frame }) {
+    const state = /** @type {PlaybackState} */ (frame);
+    if (!(this.playback && Number(state.version) < Number(this.playback.version))) {
       if (state.server_time - this.clock.now() - this.clock.bound > AHEAD_MOST_MS) {
         // The room's clock was set. Until it is measured again nobody knows the time, and films simply go on.
         this.clock.reset();
@@ -1713,6 +1832,7 @@ export class Room extends EventTarget {
     this.#welcomed(type);
   }
 
+  /** @param {Frame} frame */
   #onjoined(frame) {
     const { user_id: id, user: name } = frame;
     if (!this.members.some((member) => member.id === id)) {
@@ -1724,6 +1844,7 @@ export class Room extends EventTarget {
     this.#emit('joined', frame);
   }
 
+  /** @param {Frame} frame */
   #onleft(frame) {
     this.members = this.members.filter(({ id }) => id !== frame.user_id);
     this.online = Math.max(this.members.length, this.online - 1);
@@ -1731,10 +1852,12 @@ export class Room extends EventTarget {
     this.#emit('left', frame);
   }
 
+  /** @param {Frame} frame */
   #onhost(frame) {
     const former = this.hostId;
     this.host = frame.host ?? null;
     this.hostId = frame.host_id ?? null;
+    /** @type {(member: Member) => Member['role']} */
     const roleOf = ({ id, role }) => (id === this.hostId ? 'HOST' : id === former ? 'VIEWER' : role);
     this.members = this.members.map((member) => ({ ...member, role: roleOf(member) }));
     if (this.you) this.you = { ...this.you, role: roleOf(this.you) };
@@ -1742,11 +1865,13 @@ export class Room extends EventTarget {
     this.#emit('host', frame);
   }
 
+  /** @param {boolean} isOnline @param {string} event @param {Frame} frame */
   #onhostpresence(isOnline, event, frame) {
     this.isHostOnline = isOnline;
     this.#emit(event, frame);
   }
 
+  /** @param {Frame} frame */
   #onupdated(frame) {
     const { type, online, ...settings } = frame;
     if (typeof online === 'number') this.online = online;
@@ -1754,6 +1879,7 @@ export class Room extends EventTarget {
     this.#emit('updated', frame);
   }
 
+  /** @param {Frame} from @param {string[]} names */
   #learnSettings(from, names) {
     const before = this.settings.readiness;
     for (const name of names) {
@@ -1772,6 +1898,7 @@ export class Room extends EventTarget {
     this.#emit('readiness', { type: 'READINESS', mode, waiting: [], count: 0, held: false, hold_until: null });
   }
 
+  /** @param {Frame} frame */
   #onerror(frame) {
     const { code, message, client_id: clientId, retry_in_ms: retryInMs } = frame;
     if (clientId !== undefined) this.#settle(clientId, new RoomError(code, message, retryInMs ?? null));
@@ -1780,12 +1907,13 @@ export class Room extends EventTarget {
 
   // --- what is said
 
+  /** @param {string} clientId @param {Draft} draft */
   #post(clientId, draft) {
     if (this.status !== 'open') return;
     draft.isSent = this.#put({ type: 'CHAT_MESSAGE', message: draft.message, client_id: clientId });
   }
 
-  /** Sends what waits, `count` of it now. */
+  /** Sends what waits, `count` of it now. @param {number} count */
   #drain(count) {
     this.#timers.clearTimeout(this.#resend);
     let left = count;
@@ -1800,10 +1928,12 @@ export class Room extends EventTarget {
     }
   }
 
+  /** @param {Message} message */
   #settleOwn(message) {
     if (message.client_id !== undefined && message.user_id === this.you?.id) this.#settle(message.client_id, null, message);
   }
 
+  /** @param {string} clientId @param {RoomError|null} error @param {Message} [message] */
   #settle(clientId, error, message) {
     const draft = this.#pending.get(clientId);
     if (!draft) return;
@@ -1813,13 +1943,15 @@ export class Room extends EventTarget {
     else draft.resolve(message);
   }
 
+  /** @param {'READY'|'BUFFERING'} type @param {number} [position] */
   #tellReadiness(type, position) {
     this.#report = [type, position];
     // A server that does not speak of readiness does not know these frames.
     if ((this.settings.readiness ?? 'off') === 'off') return false;
-    return this.send(type, Number.isFinite(position) ? { position: Math.max(0, position) } : {});
+    return this.send(type, position !== undefined && Number.isFinite(position) ? { position: Math.max(0, position) } : {});
   }
 
+  /** @param {string} name @param {unknown} detail */
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
@@ -1828,7 +1960,11 @@ export class Room extends EventTarget {
 const CONNECTING = 0;
 const PAGE_EVENTS = ['online', 'offline', 'pageshow', 'focus'];
 
-/** Ends a connection that nobody answers on; 1000 would tell the room that one has left. */
+/**
+ * Ends a connection that nobody answers on; 1000 would tell the room that one has left.
+ *
+ * @param {WebSocket|null} socket
+ */
 function hangUp(socket) {
   try {
     socket?.close(3000);
@@ -1838,9 +1974,9 @@ function hangUp(socket) {
 }
 
 /** The code that a server closes with as a word, if it does. */
-const wordOf = (reason) => (/^[A-Z_]{1,64}$/.test(reason) ? reason : '');
+const wordOf = (/** @type {string} */ reason) => (/^[A-Z_]{1,64}$/.test(reason) ? reason : '');
 
-/** When the server wants to see us again, in milliseconds, if its reason tells. */
+/** When the server wants to see us again, in milliseconds, if its reason tells. @param {string} reason */
 function hintOf(reason) {
   try {
     const hint = JSON.parse(reason)?.retry_in_ms;
@@ -1912,7 +2048,9 @@ export class StreamIt {
   #wall;
   #timers;
   #goodUntil = -Infinity;
+  /** @type {Promise<void>|null} */
   #refreshing = null;
+  /** @type {any} */
   #tabs = null;
 
   /**
@@ -1925,6 +2063,9 @@ export class StreamIt {
    * @param {{new(name: string): {postMessage(message: unknown): void, onmessage: Function|null}}|null} [options.BroadcastChannel]
    * @param {() => number} [options.now] a monotonic clock, in milliseconds
    * @param {() => number} [options.wall] the machine's clock
+   * @param {typeof globalThis.setTimeout} [options.setTimeout]
+   * @param {typeof globalThis.clearTimeout} [options.clearTimeout]
+   * @param {typeof globalThis.WebSocket} [options.WebSocket] for the rooms
    */
   constructor({
     base = '', wsBase, fetch = (...request) => globalThis.fetch(...request), storage = null, onsession,
@@ -1945,7 +2086,7 @@ export class StreamIt {
     if (!BroadcastChannel) return;
     // A refresh token is good once. A tab that has a copy (a duplicated tab has) must not use the old one later.
     this.#tabs = new BroadcastChannel(SESSION_KEY);
-    this.#tabs.onmessage = ({ data }) => this.#ontab(data);
+    this.#tabs.onmessage = (/** @type {MessageEvent} */ { data }) => this.#ontab(data);
     this.#tabs.unref?.(); // Node would wait for it
   }
 
@@ -1994,12 +2135,12 @@ export class StreamIt {
       if (this.session) return this.session.access_token;
       throw new ApiError(401, { error: 'Authentication required', code: 'UNAUTHENTICATED' });
     };
-    known();
-    const isRefused = this.session.access_token === refused;
-    if (!isRefused && this.#now() < this.#goodUntil) return this.session.access_token;
+    const token = known();
+    const isRefused = token === refused;
+    if (!isRefused && this.#now() < this.#goodUntil) return token;
     try {
       await this.#refresh();
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       // The old one may be good for a moment longer; the server will say.
       if (isRefused || !this.session || error.status === 401 || error.status === 403) throw error;
     }
@@ -2018,7 +2159,7 @@ export class StreamIt {
     const token = this.session ? await this.token() : undefined;
     try {
       return await this.#request(method, path, body, token);
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (!token || error.status !== 401) throw error;
       if (error.code === 'SESSION_REVOKED') {
         if (this.session?.access_token === token) this.#lose();
@@ -2073,7 +2214,7 @@ export class StreamIt {
    * A place in a room that one has joined; connect it.
    *
    * @param {string} code
-   * @param {object} [options] as for {@link Room}
+   * @param {Partial<ConstructorParameters<typeof Room>[1]>} [options] as for {@link Room}
    * @returns {Room}
    */
   room(code, options = {}) {
@@ -2081,10 +2222,12 @@ export class StreamIt {
     return new Room(code, { ...this.#parts, wsBase, token: (refused) => this.token(refused), ...options });
   }
 
+  /** @param {string} how @param {object} body @returns {Promise<Session>} */
   async #enter(how, body) {
     const answer = await this.#request('POST', `/api/auth/${how}/`, body);
-    this.#set({ ...answer, obtained_at: this.#wall() });
-    return this.session;
+    const session = { ...answer, obtained_at: this.#wall() };
+    this.#set(session);
+    return session;
   }
 
   /** One at a time, whoever asks. */
@@ -2095,12 +2238,12 @@ export class StreamIt {
 
   async #exchange() {
     if (this.#adopt() && this.#now() < this.#goodUntil) return;
-    const used = this.session;
+    const used = /** @type {Session} */ (this.session);
     try {
       const answer = await this.#request('POST', '/api/auth/refresh/', { refresh_token: used.refresh_token });
       // Who has logged out or in meanwhile is somebody else.
       if (this.session === used) this.#set({ ...used, ...answer, obtained_at: this.#wall() });
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (error.status === 401 || error.status === 403) {
         // Another tab may have been quicker.
         if (this.session === used && !this.#adopt()) this.#lose();
@@ -2113,7 +2256,7 @@ export class StreamIt {
   /** Goes on with what another tab has got, if there is such. @returns {boolean} */
   #adopt() {
     const [mine, kept] = [this.session, this.#stored()];
-    if (!kept || kept.id !== mine.id || kept.refresh_token === mine.refresh_token) return false;
+    if (!mine || !kept || kept.id !== mine.id || kept.refresh_token === mine.refresh_token) return false;
     this.#take(kept);
     return true;
   }
@@ -2124,13 +2267,15 @@ export class StreamIt {
     this.#take(null);
   }
 
+  /** @param {Session} session */
   #set(session) {
     const before = this.session;
     this.#take(session);
     this.#store(session);
-    if (before?.id === session.id) this.#tabs?.postMessage({ former: before.refresh_token, session });
+    if (before && before.id === session.id) this.#tabs?.postMessage({ former: before.refresh_token, session });
   }
 
+  /** @param {Session|null} session */
   #take(session) {
     this.session = session;
     this.#goodUntil = -Infinity;
@@ -2143,6 +2288,7 @@ export class StreamIt {
     this.onsession?.(session);
   }
 
+  /** @param {Session} session */
   #store(session) {
     try {
       this.#storage?.setItem(SESSION_KEY, JSON.stringify(session));
@@ -2169,12 +2315,20 @@ export class StreamIt {
     }
   }
 
+  /** @param {any} data */
   #ontab(data) {
     if (!this.session || data?.former !== this.session.refresh_token || data.session?.id !== this.session.id) return;
     this.#take(data.session);
     this.#store(data.session);
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @param {string} [token]
+   * @returns {Promise<any>}
+   */
   async #request(method, path, body, token) {
     const abort = new AbortController();
     const deadline = this.#timers.setTimeout(() => abort.abort(), CALL_MS);
