@@ -53,6 +53,9 @@ export function gone(code, text) {
   };
 }
 
+/** Whether an error of the api may pass by itself: it is no answer about the room. */
+export const mayPass = ({ status }) => status === 0 || status === 429 || status >= 500;
+
 /** What the codes with which the server closes a connection for good say, when there is no word with them. */
 const BY_CLOSE = {
   4001: 'UNAUTHENTICATED', 4002: 'ROOM_NOT_FOUND', 4003: 'NOT_APPROVED', 4004: 'ROOM_EXPIRED', 4005: 'ROOM_CLOSED',
