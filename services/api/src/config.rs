@@ -209,7 +209,9 @@ fn ws_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| ALLOWED.to_owned())?;
     let is_plain = matches!(url.scheme(), "ws" | "wss")
         && (url.username(), url.password()) == ("", None)
-        && (url.query(), url.fragment()) == (None, None);
+        && (url.query(), url.fragment()) == (None, None)
+        // In the page's policy that would be any host.
+        && !url.authority().contains('*');
     if is_plain { Ok(url) } else { Err(ALLOWED.to_owned()) }
 }
 
@@ -254,6 +256,8 @@ mod tests {
             (&["--public-ws-url", "wss://ana:secret@x"], &["no more"]),
             (&["--public-ws-url", "wss://x?y"], &["no more"]),
             (&["--public-ws-url", "wss://x#y"], &["no more"]),
+            (&["--public-ws-url", "wss://*.example.org"], &["no more"]),
+            (&["--public-ws-url", "wss://*"], &["no more"]),
             (&["--listen", "nowhere"], &["--listen"]),
         ] {
             let error = parse(args).unwrap_err();
