@@ -67,6 +67,7 @@ static FILES: &[File] = &[
     part!("people.js", SCRIPT),
     part!("settings.js", SCRIPT),
     part!("share.js", SCRIPT),
+    part!("steps.js", SCRIPT),
     part!("store.js", SCRIPT),
     part!("view-enter.js", SCRIPT),
     part!("view-room.js", SCRIPT),

@@ -10,7 +10,7 @@ import { now } from './store.js';
 const MOST = 500;
 /** How many letters are left when it begins to be told. */
 const NEAR = 80;
-/** How many messages are drawn at most; the library keeps no more either. */
+/** How many messages are drawn at most. */
 const DRAWN = 500;
 /** Messages of one person within this stand together, under one name. */
 const TOGETHER_MS = 4 * 60_000;

@@ -4,6 +4,8 @@
  * @module film
  */
 import { $, attempt, clockTime, reface, show, toast, write } from './dom.js';
+import { Steps, retryIn } from './steps.js';
+import { now } from './store.js';
 import { ofAll } from './whoami.js';
 
 /** What the room is told is being watched when it is the film that the server brings along. */
@@ -39,13 +41,16 @@ export function titleOf(source) {
 }
 
 /** Why a film can't be played by this browser, before it is tried; null when it may be. */
-function hindrance(film, address) {
-  const url = new URL(address, location.href);
+export function hindrance(film, address, here = location.href) {
+  if (!URL.canParse(address, here) || !isAddress(new URL(address, here).href)) {
+    return 'This film is not on the web: this page may not load it.';
+  }
+  const url = new URL(address, here);
   const isList = /\.m3u8$/i.test(url.pathname);
   if (isList && film.canPlayType('application/vnd.apple.mpegurl') === '') {
     return 'This film comes as HLS, which this browser does not play by itself. Safari does, and so do phones.';
   }
-  if (location.protocol === 'https:' && url.protocol === 'http:') {
+  if (here.startsWith('https:') && url.protocol === 'http:') {
     return 'This film is on an address without TLS, from which this page may not load.';
   }
   return null;
@@ -78,6 +83,7 @@ export function showFilm(store, api) {
   let address = null;
   let isDragging = false;
   let still;
+  let [tries, retry] = [0, undefined];
 
   // --- what is watched
 
@@ -85,6 +91,8 @@ export function showFilm(store, api) {
     const wanted = addressOf(room.source);
     if (wanted === address) return;
     address = wanted;
+    tries = 0;
+    clearTimeout(retry);
     if (!wanted) {
       store.set({ filmError: null });
       film.removeAttribute('src');
@@ -100,9 +108,25 @@ export function showFilm(store, api) {
   }
 
   on(film, 'error', () => {
-    if (film.getAttribute('src')) store.set({ filmError: complaint(film) });
+    if (!film.getAttribute('src')) return;
+    store.set({ filmError: complaint(film) });
+    const pause = retryIn(film.error?.code, tries);
+    clearTimeout(retry);
+    if (pause !== null) retry = setTimeout(loadAgain, pause);
   });
   on(film, 'loadedmetadata', () => store.set({ filmError: null }));
+  on(film, 'playing', () => {
+    tries = 0;
+  });
+
+  /** What failed may be there by now. */
+  function loadAgain() {
+    clearTimeout(retry);
+    if (!film.error) return;
+    tries += 1;
+    film.load();
+  }
+  on(window, 'online', loadAgain);
   for (const name of ['ended', 'seeked']) on(film, name, () => store.set());
 
   async function choose(source) {
@@ -110,6 +134,7 @@ export function showFilm(store, api) {
     room.pause(0);
     await api.call('POST', '/api/rooms/source/', { code, ...source });
     store.set({ isPicking: false });
+    loadAgain(); // it may be the same one
   }
   on($('use-sample'), 'click', (event) => attempt(event.currentTarget, $('source-error'), () => choose(SAMPLE)));
   on($('picker'), 'submit', (event) => {
@@ -142,10 +167,10 @@ export function showFilm(store, api) {
   const isRunning = () => (room.playback?.is_playing === true || room.playback?.held === true) && !film.ended;
   const play = () => (film.ended ? room.play(0) : room.play());
   const toggle = () => (isRunning() ? room.pause() : play());
-  const jump = (seconds) => {
-    const end = Number.isFinite(film.duration) ? film.duration : Infinity;
-    room.seek(Math.min(Math.max(0, position() + seconds), end));
-  };
+  const steps = new Steps((to) => canSteer() && room.seek(to), {
+    now, setTimeout: (...timer) => setTimeout(...timer), clearTimeout: (timer) => clearTimeout(timer),
+  });
+  const jump = (seconds) => steps.go(seconds, position(), Number.isFinite(film.duration) ? film.duration : Infinity);
   on($('play'), 'click', play);
   on($('pause'), 'click', () => room.pause());
   on(seek, 'input', () => {
@@ -206,7 +231,9 @@ export function showFilm(store, api) {
   on(document, 'keydown', (event) => {
     const { target, key } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (target.closest('input, textarea, select, dialog, summary') || (key === ' ' && target.closest('button, a'))) return;
+    if (target.closest('input, textarea, select, dialog, summary')) return;
+    // There the space bar has a meaning of its own: it presses, or turns the page.
+    if (key === ' ' && target.closest('button, a, [role=log]')) return;
     if (key === 'm') $('mute').click();
     else if (key === 'f') full();
     else if (!canSteer()) return;
@@ -232,7 +259,6 @@ export function showFilm(store, api) {
     const isSilent = film.muted || film.volume === 0;
     reface($('mute'), isSilent ? 'silent' : 'sound', isSilent ? 'Turn the sound on' : 'Mute',
       isSilent ? 'Turn the sound on (m)' : 'Mute (m)');
-    $('mute').setAttribute('aria-pressed', String(isSilent));
     volume.value = isSilent ? 0 : film.volume;
     volume.style.setProperty('--done', `${volume.value * 100}%`);
     reface($('fullscreen'), isFull() ? 'unfull' : 'full', isFull() ? 'Leave full screen' : 'Full screen',
@@ -290,6 +316,8 @@ export function showFilm(store, api) {
     stopping.abort();
     clearInterval(timer);
     clearTimeout(still);
+    clearTimeout(retry);
+    steps.stop();
     if (isFull()) document.exitFullscreen().catch(() => {});
     film.removeAttribute('src');
     film.load();

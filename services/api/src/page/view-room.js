@@ -16,6 +16,8 @@ import { ofAll, passwordOf } from './whoami.js';
 
 /** For how long something is told that needs no answer. */
 const NEWS_MS = 7_000;
+/** So many who ask to come in are shown; who asked first gives way, and is told of again after a reload. */
+const REQUESTS_MOST = 200;
 
 /**
  * Goes into the room `code`, which the caller has joined.
@@ -74,7 +76,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
     },
     request: ({ detail }) => {
       const rest = store.state.requests.filter((one) => one.id !== detail.user_id);
-      store.set({ requests: [...rest, { id: detail.user_id, name: detail.user }] });
+      store.set({ requests: [...rest, { id: detail.user_id, name: detail.user }].slice(-REQUESTS_MOST) });
     },
     updated: ({ detail }) => {
       if (detail.is_chat_enabled !== undefined && known.chat !== null && known.chat !== detail.is_chat_enabled) {

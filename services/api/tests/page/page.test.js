@@ -4,9 +4,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { clockTime, countdown, names, refusal } from '../../src/page/dom.js';
-import { addressOf, isAddress, titleOf } from '../../src/page/film.js';
+import { addressOf, hindrance, isAddress, titleOf } from '../../src/page/film.js';
 import { codeOfClose, gone, mayPass } from '../../src/page/gone.js';
 import { notice, waitingFor } from '../../src/page/notices.js';
+import { Steps, retryIn } from '../../src/page/steps.js';
 import { Store } from '../../src/page/store.js';
 import { codeIn, isCode } from '../../src/page/view-enter.js';
 
@@ -222,10 +223,4 @@ test('only films of the web are loaded', () => {
     assert.ok(why(address), address);
   }
   assert.match(why('https://example.org/a.m3u8'), /HLS/);
-});
-
-test('a film that is over is begun anew by the same buttons and keys', () => {
-  const stands = (is_playing, state, more) => runs({ playback: { is_playing, ...more } }, { state });
-  assert.deepEqual([stands(true, 'playing'), stands(true, 'ended'), stands(false, 'paused')], [true, false, false]);
-  assert.deepEqual([stands(false, 'waiting', { held: true }), runs({ playback: null }, { state: 'idle' })], [true, false]);
 });
