@@ -28,6 +28,8 @@ pub enum Kind {
     Playback,
     /// A list of who is here, which may be larger than the budget: only the newest matters.
     List,
+    /// Whose player is not ready: only the newest matters.
+    Readiness,
     /// Anything else: must not be dropped.
     Other,
 }
@@ -153,11 +155,12 @@ impl Outbox {
         fits
     }
 
-    /// Puts a list of who is here at the end, outside the budget; one that still waits is dropped for it.
-    pub fn list(&self, frame: Bytes) {
+    /// Puts a frame that says all there is to say of its kind at the end, outside the budget; one of the same kind that
+    /// still waits is dropped for it.
+    pub fn replace(&self, frame: Bytes, kind: Kind) {
         let mut inner = self.inner.lock();
-        inner.queue.retain(|(_, kind)| *kind != Kind::List);
-        inner.queue.push_back((frame, Kind::List));
+        inner.queue.retain(|(_, other)| *other != kind);
+        inner.queue.push_back((frame, kind));
         drop(inner);
         self.wake.notify_one();
     }
@@ -264,7 +267,7 @@ impl Inner {
             !is_old
         });
         if self.queue.len() != before {
-            let counted = self.queue.iter().filter(|(_, kind)| *kind != Kind::List);
+            let counted = self.queue.iter().filter(|(_, kind)| !matches!(kind, Kind::List | Kind::Readiness));
             self.bytes = self.taken + counted.map(|(frame, _)| frame.len()).sum::<usize>();
         }
     }
@@ -404,11 +407,23 @@ mod tests {
     #[test]
     fn a_list_may_be_large_and_the_newest_replaces_the_others() {
         let outbox = Outbox::default();
-        outbox.list(frame(MAX_BYTES * 2));
-        outbox.list(frame(MAX_BYTES * 3));
+        outbox.replace(frame(MAX_BYTES * 2), Kind::List);
+        outbox.replace(frame(MAX_BYTES * 3), Kind::List);
         outbox.push(frame(1), Kind::Other);
         let sizes: Vec<usize> = outbox.take().frames.iter().map(Bytes::len).collect();
         assert_eq!(sizes, [MAX_BYTES * 3, 1], "in its place among the others");
+    }
+
+    #[test]
+    fn a_slow_reader_is_not_put_out_by_players_that_come_and_go() {
+        let outbox = Outbox::default();
+        outbox.replace(frame(5), Kind::List);
+        for n in 0..1_000 {
+            outbox.replace(frame(n), Kind::Readiness);
+        }
+        let work = outbox.take();
+        let sizes: Vec<usize> = work.frames.iter().map(Bytes::len).collect();
+        assert_eq!((sizes.as_slice(), work.close), ([5, 999].as_slice(), None));
     }
 
     #[test]

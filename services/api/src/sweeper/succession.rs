@@ -77,6 +77,7 @@ async fn roster(app: &App, room: RoomId) -> Result<Roster> {
 
 /// Each room is a decision and a transaction of its own. One that fails by itself keeps no other from its own.
 async fn decide_all(app: &App, rooms: Vec<Room>) -> Result<()> {
+    let doubts = app.rooms.doubts();
     let asked: Vec<_> = rooms.iter().map(|room| (room.id, Some(room.host))).collect();
     let seen = online(app, &asked).await?;
     let mut failed = Ok(());
@@ -85,7 +86,7 @@ async fn decide_all(app: &App, rooms: Vec<Room>) -> Result<()> {
         if room.host_deadline == Some(FOREVER) && seen.users == 0 {
             continue;
         }
-        match decide(app, &room).await {
+        match decide(app, &room, doubts).await {
             Ok(()) => {}
             // Something they all need is away.
             Err(error) if error.code() == Code::TryAgain && !error.is_transient() => return Err(error),
@@ -96,8 +97,12 @@ async fn decide_all(app: &App, rooms: Vec<Room>) -> Result<()> {
 }
 
 /// The host is back, or what the room does without him happens.
-async fn decide(app: &App, seen: &Room) -> Result<()> {
+async fn decide(app: &App, seen: &Room, doubts: u64) -> Result<()> {
     let roster = roster(app, seen.id).await?;
+    // Live state may have been lost since the round began: then nobody's absence means anything.
+    if app.rooms.doubts() != doubts || !app.rooms.is_healthy() {
+        return Err(Code::TryAgain.into());
+    }
     let now = app.now();
     let mut tx = app.store.begin().await?;
     // Nothing: another replica was faster, the host has said something else, or somebody else is host by now.

@@ -273,7 +273,7 @@ impl Room {
     pub(super) fn tell_participants(&self) {
         let list = self.participants();
         for member in self.members.iter() {
-            member.outbox.list(self.participants_for(&list, member));
+            member.outbox.replace(self.participants_for(&list, member), Kind::List);
         }
     }
 

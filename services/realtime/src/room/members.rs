@@ -131,6 +131,13 @@ impl Members {
         }
     }
 
+    /// The same to every member, instead of what of this kind still waits.
+    pub(super) fn replace(&self, frame: &Bytes, kind: Kind) {
+        for member in &self.all {
+            member.outbox.replace(frame.clone(), kind);
+        }
+    }
+
     /// Chat, to those who have caught up; the others get it from the tail. Whose queue has no room for it now (a burst
     /// comes faster than anybody is scheduled) gets it from the tail too.
     pub(super) fn tell_live(&mut self, frame: &Bytes, seq: u64, up: u64) {

@@ -377,7 +377,7 @@ impl Room {
         if (is_well && self.watch.told.is_none()) || self.watch.told.as_ref() == Some(&frame) {
             return;
         }
-        self.members.tell(&ws::text(&frame), Kind::Other);
+        self.members.replace(&ws::text(&frame), Kind::Readiness);
         self.watch.told = (!is_well).then_some(frame);
         self.watch.told_at = now.up;
     }
