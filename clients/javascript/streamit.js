@@ -265,7 +265,7 @@ const LOAD_PATIENCE_MS = 3_000;
 const ANSWER_MS = 3_000;
 /** A host who drags the handle is heard this often. */
 const DRAG_MS = 200;
-/** Phones pause a film that leaves full screen; the two are told apart by no more than this. */
+/** Phones pause a film that leaves full screen, or that will be hidden: the two come within this, in either order. */
 const LEAVING_MS = 500;
 /** Browsers let the timers of a page that nobody sees run this rarely. */
 const HIDDEN_LOOK_MS = 1_000;
@@ -384,6 +384,7 @@ export class DriftController {
   #isPauseAsked = false;
   /** The viewer has paused for himself. */
   #isAside = false;
+  #asideSince = NaN;
   /** The browser has paused a page that nobody sees. */
   #isAsleep = false;
   /** Until when the room's answer to what the host did with the player is waited for. */
@@ -555,8 +556,12 @@ export class DriftController {
     if (this.#isBlocked) return 'blocked';
     if (!this.#trustsClock && !this.#clock.isReady) return 'waiting';
     this.#trustsClock = true;
-    // A clock that has to be measured anew is no reason to stop a film that runs.
-    if (Number.isNaN(position)) return this.#wants ? 'playing' : 'waiting';
+    if (Number.isNaN(position)) {
+      // A clock that has to be measured anew is no reason to stop a film that runs.
+      this.#isCorrecting = false;
+      this.#setRate(1);
+      return this.#wants ? 'playing' : 'waiting';
+    }
     if (!this.#canReach(position)) return this.#run(now);
     if (this.#isOver(position)) return this.#finish();
     if (media.seeking) return 'seeking';
@@ -910,7 +915,11 @@ export class DriftController {
   // --- what the player tells
 
   #onvisible = () => {
-    if (this.#document?.hidden) return;
+    if (this.#document?.hidden) {
+      // Some browsers pause what will be hidden a moment before they say so.
+      if (this.#isAside && this.#now() - this.#asideSince < LEAVING_MS) [this.#isAside, this.#isAsleep] = [false, true];
+      return;
+    }
     this.#isAsleep = false;
     this.#period = STEP_MS;
     this.#tickedAt = NaN;
@@ -1000,7 +1009,7 @@ export class DriftController {
   /** A person has paused the film: for all, or for himself. */
   #paused() {
     if (this.#mayControl()) this.#command('pause', this.#media.currentTime);
-    else this.#isAside = true;
+    else [this.#isAside, this.#asideSince] = [true, this.#now()];
   }
 
   #onleftfull() {

@@ -441,3 +441,32 @@ test('a live stream that did not start is started again', async () => {
   await room.time.pass(6_000);
   assert.equal([room.media.paused, tries], [false, 3]);
 });
+
+test('a film that is being corrected goes on at its own speed while the room\'s time is not known', async () => {
+  const room = cinema();
+  await room.running();
+  room.clock.error = 500;
+  await room.time.pass(1_000);
+  assert.ok(room.media.playbackRate > 1.01);
+  room.clock.error = NaN;
+  await room.time.pass(1_000);
+  assert.equal([room.media.playbackRate, room.media.paused, room.controller.state], [1, false, 'playing']);
+});
+
+test('a browser that pauses a film just before the page is hidden has paused it, not the viewer', async () => {
+  const room = cinema();
+  await room.running();
+  room.media.release();
+  await room.time.pass(100);
+  room.hide(true);
+  await room.time.pass(20_000);
+  room.hide(false);
+  await room.time.pass(3_000);
+  assert.equal([room.controller.state, room.media.paused], ['playing', false]);
+  room.media.release();
+  await room.time.pass(5_000);
+  room.hide(true);
+  room.hide(false);
+  await room.time.pass(3_000);
+  assert.equal([room.controller.state, room.media.paused], ['paused', true], 'who paused it himself finds it so');
+});
