@@ -96,14 +96,30 @@ export function toast(text) {
  */
 export async function attempt(trigger, place, work) {
   if (trigger.disabled) return;
-  trigger.disabled = true;
   place.textContent = '';
   try {
-    await work();
+    await busy(trigger, work);
   } catch (error) {
     place.textContent = refusal(error);
+  }
+}
+
+/**
+ * Disables a button while `work` goes on. Browsers take the focus from what is disabled: it gets it back.
+ *
+ * @template T
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function busy(button, work) {
+  const hadFocus = document.activeElement === button;
+  button.disabled = true;
+  try {
+    return await work();
   } finally {
-    trigger.disabled = false;
+    button.disabled = false;
+    if (hadFocus && document.activeElement === document.body) button.focus();
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * @module people
  */
-import { $, icon, make, refusal, show, toast, write } from './dom.js';
+import { $, busy, icon, make, refusal, show, toast, write } from './dom.js';
 
 const ROLES = { HOST: ['Host', 'badge host'], COHOST: ['Co-host', 'badge'] };
 
@@ -38,10 +38,9 @@ export function showPeople(store, api) {
 
   /** Does something about somebody. What follows from it comes back from the room. */
   async function act(what, id, button, more = {}) {
-    button.disabled = true;
     try {
       const { code } = store.state;
-      await api.call('POST', `/api/rooms/${what}/`, { code, user_id: id, ...more });
+      await busy(button, () => api.call('POST', `/api/rooms/${what}/`, { code, user_id: id, ...more }));
       if (what === 'mute' || what === 'unmute') store.state.muted.set(id, what === 'mute');
       forget(what, id);
       store.set();
@@ -51,8 +50,6 @@ export function showPeople(store, api) {
       if (error.code === 'CONFLICT') forget(what, id);
       toast(refusal(error));
       return false;
-    } finally {
-      button.disabled = false;
     }
   }
 
@@ -135,9 +132,14 @@ export function showPeople(store, api) {
   /** Brings a list to what it should hold, in order, without touching what is right already. */
   function arrange(parent, known, wanted, build, item) {
     const ids = new Set(wanted.map((one) => one.id));
+    let isLost = false;
     for (const [id, parts] of known) {
       if (ids.has(id)) continue;
-      item(parts).remove();
+      const old = item(parts);
+      // A button that works has lost the focus already.
+      const atWork = document.activeElement === document.body && old.querySelector('button:disabled') !== null;
+      isLost ||= atWork || old.contains(document.activeElement);
+      old.remove();
       known.delete(id);
     }
     wanted.forEach((one, index) => {
@@ -145,6 +147,10 @@ export function showPeople(store, api) {
       const element = item(known.get(one.id));
       if (parent.children[index] !== element) parent.insertBefore(element, parent.children[index] ?? null);
     });
+    // Whoever held a button of a row that has gone goes on with the next one, or where the room begins.
+    if (!isLost) return;
+    const next = [...parent.querySelectorAll('button')].find((button) => button.offsetParent !== null);
+    (next ?? $('room-title')).focus();
   }
 
   // What is left of another room.

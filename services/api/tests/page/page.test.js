@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { clockTime, countdown, names, refusal } from '../../src/page/dom.js';
+import { busy, clockTime, countdown, names, refusal } from '../../src/page/dom.js';
 import { addressOf, hindrance, isAddress, titleOf } from '../../src/page/film.js';
 import { codeOfClose, gone, mayPass } from '../../src/page/gone.js';
 import { notice, waitingFor } from '../../src/page/notices.js';
@@ -223,4 +223,31 @@ test('only films of the web are loaded', () => {
     assert.ok(why(address), address);
   }
   assert.match(why('https://example.org/a.m3u8'), /HLS/);
+});
+
+test('a button that works keeps the focus, unless somebody has gone elsewhere meanwhile', async (t) => {
+  const body = {};
+  globalThis.document = { body, activeElement: null };
+  t.after(() => { delete globalThis.document; });
+  const button = {
+    disabled: false,
+    focus() { document.activeElement = button; },
+  };
+  const work = (then) => async () => {
+    assert.ok(button.disabled);
+    document.activeElement = body; // browsers take the focus from what is disabled
+    await null;
+    then?.();
+  };
+  button.focus();
+  await busy(button, work());
+  assert.deepEqual([button.disabled, document.activeElement === button], [false, true]);
+  const field = {};
+  await busy(button, work(() => { document.activeElement = field; }));
+  assert.equal(document.activeElement, field);
+  await busy(button, work());
+  assert.equal(document.activeElement, body, 'it was not there before');
+  button.focus();
+  await assert.rejects(busy(button, work(() => { throw new Error('no'); })));
+  assert.deepEqual([button.disabled, document.activeElement === button], [false, true]);
 });
