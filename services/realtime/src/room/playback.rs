@@ -171,7 +171,7 @@ impl Room {
         let (next, expect) = match pending.act {
             Act::Do(command) => {
                 let next = base.after(command, fence, 0, now.room, self.lead());
-                let next = match self.start_waits(&base, &next) {
+                let next = match self.start_waits(&base, &next, now) {
                     Some(wait) if !from_house => next.held(now.room.plus(wait), now.room),
                     _ => next,
                 };

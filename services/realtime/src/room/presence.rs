@@ -148,7 +148,7 @@ impl Room {
         let was_host_here = self.users.contains_key(&self.facts.host);
         let went: Vec<(UserId, Present)> =
             went.into_iter().filter_map(|user| self.users.remove_entry(&user)).collect();
-        self.watch_users(&went);
+        self.watch_users(&went, now);
         let (before, after) = (self.online() + went.len() as u64, self.online() + came.len() as u64);
         let one_by_one = before.max(after) <= TELL_EACH;
         let is_change = !came.is_empty() || !went.is_empty();

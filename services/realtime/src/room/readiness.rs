@@ -12,7 +12,9 @@ use std::time::Duration;
 use streamit_bus::{BookChange, Error, Present};
 use streamit_domain::playback::Playback;
 use streamit_domain::rate::{Gcra, Rate};
-use streamit_domain::readiness::{Book, Course, FIRST_LOAD, Film, GaveUp, MOVED, REBUFFER, Readiness, Said};
+use streamit_domain::readiness::{
+    Book, Course, FIRST_LOAD, Film, GaveUp, MOVED, REBUFFER, Readiness, Said, Waits,
+};
 use streamit_domain::room::ReadinessMode;
 use streamit_domain::{ConnectionId, MediaTime, Timestamp, UserId};
 use streamit_wire::frame::server::{self, Frame, MAX_WAITING, TELL_EACH, Waiting};
@@ -54,6 +56,10 @@ pub(super) struct Watch {
     /// No call before this uptime.
     call_due: u64,
 
+    /// For whom the film has waited, as far as their words don't tell.
+    waits: Waits,
+    /// The deadline up to which that is noted.
+    noted_until: Option<Timestamp>,
     /// Something else is being watched than when the film last began.
     is_new_film: bool,
     /// Room time of the last seek in a film that ran.
@@ -162,7 +168,7 @@ impl Room {
         };
         self.follow(change.previous, change.version);
         // Only now: whoever hears of the hold has heard for whom it is.
-        if let Some((user, _)) = words.iter().find(|(user, _)| self.holds(*user)) {
+        if let Some((user, _)) = words.iter().find(|(user, _)| self.holds(*user, now)) {
             self.hold_for(*user, now);
         }
     }
@@ -217,9 +223,13 @@ impl Room {
     }
 
     /// Somebody came or went.
-    pub(super) fn watch_users(&mut self, went: &[(UserId, Present)]) {
-        for (user, _) in went {
-            self.watch.book.people.remove(user);
+    pub(super) fn watch_users(&mut self, went: &[(UserId, Present)], now: Now) {
+        let (film, is_held) = (self.film(), self.playback.held_until.is_some());
+        for (user, present) in went {
+            let was_waited_for = is_held && self.is_strict() && self.is_waited_for(*user, present, film, now);
+            if let Some(word) = self.watch.book.people.remove(user) {
+                self.watch.waits.note_gone(*user, &word, was_waited_for, now.room);
+            }
             self.watch.unsent.remove(user);
         }
         self.watch.is_tell_due = true;
@@ -242,36 +252,39 @@ impl Room {
     // ---- holding the film ----
 
     /// How long the film waits that a command is about to start, if it does.
-    pub(super) fn start_waits(&self, before: &Playback, after: &Playback) -> Option<Duration> {
+    pub(super) fn start_waits(&self, before: &Playback, after: &Playback, now: Now) -> Option<Duration> {
         let is_start = after.is_running() && (!before.is_running() || self.watch.is_new_film);
         if !is_start || !self.is_strict() {
             return None;
         }
         let film = self.film();
-        let waits =
-            |(user, present): (&UserId, &Present)| self.watch.book.wait_for(*user, present.since, film);
-        self.users.iter().filter_map(waits).max()
+        self.users.iter().filter_map(|(user, present)| self.wait_for(*user, present, film, now)).max()
+    }
+
+    fn wait_for(&self, user: UserId, present: &Present, film: Film, now: Now) -> Option<Duration> {
+        let waited = self.watch.waits.lately(user, now.room);
+        self.watch.book.wait_for(user, present.since, film, waited)
     }
 
     /// Whether somebody's player has run dry so that the film is to wait for him.
-    fn holds(&self, user: UserId) -> bool {
+    fn holds(&self, user: UserId, now: Now) -> bool {
         let film = self.film();
         let word = self.watch.book.people.get(&user);
         self.is_strict()
             && word.is_some_and(|word| word.film == film && word.is_stall)
-            && self
-                .users
-                .get(&user)
-                .is_some_and(|present| self.watch.book.wait_for(user, present.since, film).is_some())
+            && self.users.get(&user).is_some_and(|present| self.wait_for(user, present, film, now).is_some())
     }
 
     /// Until when the film waits for somebody whose player has run dry, if it is to.
     pub(super) fn waits_for(&self, user: UserId, now: Now) -> Option<Timestamp> {
-        (self.playback.is_running() && self.holds(user)).then(|| now.room.plus(REBUFFER))
+        (self.playback.is_running() && self.holds(user, now)).then(|| now.room.plus(REBUFFER))
     }
 
     /// A new state of playback is about to take the place of the one known here.
     pub(super) fn watch_playback(&mut self, next: &Playback, now: Now) {
+        if self.playback.held_until.is_some_and(|until| now.room >= until) && next.held_until.is_none() {
+            self.note_in_vain(now); // another node was faster
+        }
         let watch = &mut self.watch;
         let is_begun = next.held_until.is_some() && self.playback.held_until.is_none();
         if is_begun {
@@ -294,19 +307,40 @@ impl Room {
     }
 
     /// Whether the film, being held, waits for somebody who is here.
-    fn is_waited_for(&self, user: UserId, present: &Present, film: Film) -> bool {
+    fn is_waited_for(&self, user: UserId, present: &Present, film: Film, now: Now) -> bool {
         let word = self.watch.book.people.get(&user).filter(|word| word.film == film);
         let was_in_time = self.watch.came_by.is_some_and(|by| present.since <= by);
         (was_in_time || word.is_some_and(|word| word.was_ready))
-            && self.watch.book.wait_for(user, present.since, film).is_some()
+            && self.wait_for(user, present, film, now).is_some()
+    }
+
+    /// A deadline has passed: remembers those for whom the film waited until then. Who ran dry is known to have.
+    fn note_in_vain(&mut self, now: Now) {
+        let until = self.playback.held_until;
+        if !self.is_strict() || self.watch.noted_until >= until {
+            return;
+        }
+        self.watch.noted_until = until;
+        let film = self.film();
+        let is_told = |user: &UserId| {
+            self.watch.book.people.get(user).is_some_and(|word| word.stalls.last() == Some(&word.since))
+        };
+        let in_vain = |(user, present): &(&UserId, &Present)| {
+            !is_told(user) && self.is_waited_for(**user, present, film, now)
+        };
+        let users: Vec<UserId> =
+            self.users.iter().filter(in_vain).map(|(user, _)| *user).take(Waits::MOST).collect();
+        for user in users {
+            self.watch.waits.note(user, now.room);
+        }
     }
 
     /// Finds somebody for whom the film waits, from the one who was found last on: most of the time that one.
-    fn find_hold_out(&self) -> Option<UserId> {
+    fn find_hold_out(&self, now: Now) -> Option<UserId> {
         let film = self.film();
         let from = self.watch.hold_out.unwrap_or(UserId(uuid::Uuid::nil()));
         let mut all = self.users.range(from..).chain(self.users.range(..from));
-        all.find(|(user, present)| self.is_waited_for(**user, present, film)).map(|(user, _)| *user)
+        all.find(|(user, present)| self.is_waited_for(**user, present, film, now)).map(|(user, _)| *user)
     }
 
     /// Looks at a hold: lets the film go on when nobody is left to wait for, nobody wants to wait any more, or the time
@@ -318,7 +352,7 @@ impl Room {
             return;
         }
         let has_passed = now.room >= until || until.since(now.room) > LONGEST;
-        self.watch.hold_out = self.find_hold_out();
+        self.watch.hold_out = self.find_hold_out(now);
         // A roster that is being read, or put together again, may lack somebody.
         let is_sure = !self.is_reading_roster && self.recovery.is_none();
         let is_over = has_passed || !self.is_strict() || (is_sure && self.watch.hold_out.is_none());
@@ -328,6 +362,7 @@ impl Room {
             return;
         }
         if has_passed && self.watch.hold_out.is_some() && self.is_strict() {
+            self.note_in_vain(now);
             let gave_up = GaveUp { at: until.min(now.room), film: self.film() };
             self.watch.must_tell_deadline |= self.watch.book.learn_deadline(Some(gave_up));
         }
@@ -371,7 +406,7 @@ impl Room {
 
     /// Tells everybody who is not ready, if that is not what they were told last.
     fn tell_readiness(&mut self, now: Now) {
-        let frame = self.readiness_frame();
+        let frame = self.readiness_frame(now);
         let is_well = frame.count == 0 && !frame.held;
         let frame = Frame::Readiness(frame).to_json();
         if (is_well && self.watch.told.is_none()) || self.watch.told.as_ref() == Some(&frame) {
@@ -387,7 +422,7 @@ impl Room {
         self.watch.told.as_deref()
     }
 
-    fn readiness_frame(&self) -> server::Readiness<'_> {
+    fn readiness_frame(&self, now: Now) -> server::Readiness<'_> {
         let mode = self.facts.settings.readiness;
         let hold_until = self.playback.held_until;
         let mut waiting: Vec<(Timestamp, UserId, &str, Option<MediaTime>)> = Vec::new();
@@ -403,7 +438,7 @@ impl Room {
                 let says_nothing =
                     |user: &UserId| self.watch.book.people.get(user).is_none_or(|word| word.film != film);
                 let silent = self.users.iter().filter(|(user, present)| {
-                    says_nothing(user) && self.is_waited_for(**user, present, film)
+                    says_nothing(user) && self.is_waited_for(**user, present, film, now)
                 });
                 waiting.extend(
                     silent.map(|(user, present)| (present.since, *user, present.name.as_str(), None)),

@@ -5,7 +5,7 @@
 //! things keep one bad line from spoiling the evening: every hold has a deadline, a person who let one pass is waited for
 //! again only once he has been ready, and one who ran dry twice within [`WINDOW`] is not waited for at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::id::UserId;
@@ -128,11 +128,47 @@ impl Readiness {
         Some(next)
     }
 
-    /// Whether he ran dry so often before this that nobody waits for him any more.
+    /// How often he ran dry, without a seek, in the [`WINDOW`] before he began to be as he is.
     #[must_use]
-    pub fn has_worn_out(&self) -> bool {
+    pub fn stalls_before(&self) -> usize {
         let before = self.stalls.iter().filter(|stall| **stall < self.since);
-        before.filter(|stall| self.since.since(**stall) < WINDOW).count() >= PATIENCE
+        before.filter(|stall| self.since.since(**stall) < WINDOW).count()
+    }
+}
+
+/// For whom the film has waited lately where nothing else tells of it any more: in vain, or for somebody who has gone
+/// since. Coming anew, or taking every start to its deadline, is no way around [`PATIENCE`].
+///
+/// Each node remembers what it saw itself; one that has just opened the room does not know, and learns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waits(VecDeque<(Timestamp, UserId)>);
+
+impl Waits {
+    /// How many are remembered; of more, the oldest are forgotten.
+    pub const MOST: usize = 64;
+
+    /// The film waited for `user` until `at`, or his player ran dry then.
+    pub fn note(&mut self, user: UserId, at: Timestamp) {
+        if self.0.len() == Self::MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((at, user));
+    }
+
+    /// Somebody goes, and what he said with him. `waited`: the film was waiting for him.
+    pub fn note_gone(&mut self, user: UserId, word: &Readiness, waited: bool, now: Timestamp) {
+        for stall in &word.stalls {
+            self.note(user, *stall);
+        }
+        if waited && word.stalls.last() != Some(&word.since) {
+            self.note(user, now);
+        }
+    }
+
+    /// How often that was in the [`WINDOW`] before `now`.
+    #[must_use]
+    pub fn lately(&self, user: UserId, now: Timestamp) -> usize {
+        self.0.iter().filter(|(at, who)| *who == user && now.since(*at) < WINDOW).count()
     }
 }
 
@@ -176,10 +212,11 @@ impl Book {
         is_new
     }
 
-    /// How long a start of `film` waits for somebody who came at `came`; `None` when it does not. An old client, which
-    /// says nothing, lets one deadline pass and is not waited for again.
+    /// How long a start of `film` waits for somebody who came at `came` and was waited for `waited` times lately
+    /// ([`Waits`]); `None` when it does not. An old client, which says nothing, lets one deadline pass and is not waited
+    /// for again.
     #[must_use]
-    pub fn wait_for(&self, user: UserId, came: Timestamp, film: Film) -> Option<Duration> {
+    pub fn wait_for(&self, user: UserId, came: Timestamp, film: Film, waited: usize) -> Option<Duration> {
         let word = self.people.get(&user);
         let let_pass = |gave_up: GaveUp| {
             let has_spoken_since = match word {
@@ -194,7 +231,8 @@ impl Book {
             return None;
         }
         match word.filter(|word| word.film == film) {
-            Some(word) if word.is_ready || word.has_worn_out() => None,
+            Some(word) if word.is_ready || word.stalls_before() + waited >= PATIENCE => None,
+            _ if waited >= PATIENCE => None,
             Some(word) if word.was_ready => Some(REBUFFER),
             _ => Some(FIRST_LOAD),
         }

@@ -256,6 +256,49 @@ fn who_stalls_every_ten_seconds_holds_twice() {
 }
 
 #[test]
+fn who_goes_and_comes_anew_holds_no_more_than_who_stays() {
+    for stays_for in [1_000, 7_900, 9_000] {
+        let mut party = Party::running(2);
+        let mut holds = 0;
+        for _ in 0..10 {
+            party.says(1, false);
+            holds += u32::from(party.film().held_until.is_some());
+            party.cluster.pass(stays_for);
+            party.leaves(1);
+            party.cluster.pass(SOON);
+            assert!(party.film().is_running());
+            let anew = party.cluster.join(1, 2);
+            party.seats.push((1, anew));
+            party.says(1, true);
+        }
+        assert_eq!(holds, 2, "going after {stays_for} ms");
+    }
+}
+
+#[test]
+fn who_lets_two_deadlines_pass_is_not_waited_for_at_every_start_and_seek() {
+    let mut party = Party::running(3);
+    let mut held = Vec::new();
+    for n in 0..5 {
+        if n % 2 == 0 {
+            party.command(Command::Pause(None));
+            party.says(1, false);
+            party.command(play(60.0));
+        } else {
+            party.command(Command::Seek(MediaTime::try_from(f64::from(n) * 60.0).unwrap()));
+            party.cluster.pass(1_000);
+            party.says(1, false);
+        }
+        held.push(party.held_for());
+        assert!(party.film().is_running());
+        party.cluster.pass(2_000);
+        party.says(1, true);
+        party.cluster.pass(2_000);
+    }
+    assert!(held[..2].iter().all(|ms| (8_000..9_000).contains(ms)) && held[2..] == [0, 0, 0], "{held:?}");
+}
+
+#[test]
 fn whoever_loads_after_a_seek_is_waited_for_however_often_the_host_seeks() {
     let mut party = Party::running(2);
     for n in 1..8 {

@@ -27,14 +27,14 @@ impl Person {
     fn says_in(&mut self, said: Said, course: Course, ms: i64) {
         let before = self.book.people.get(&user(1));
         if let Some(word) = Readiness::after(before, said, FILM, course, Timestamp(ms)) {
-            let holds = word.is_stall && !word.has_worn_out();
+            let holds = word.is_stall && word.stalls_before() < PATIENCE;
             self.holds.extend(holds.then_some(ms));
             assert!(self.book.learn(user(1), &word), "a later word counts");
         }
     }
 
     fn waits(&self) -> Option<Duration> {
-        self.book.wait_for(user(1), Timestamp(0), FILM)
+        self.book.wait_for(user(1), Timestamp(0), FILM, 0)
     }
 
     fn lets_pass(&mut self, ms: i64) {
@@ -77,9 +77,9 @@ fn a_client_that_says_nothing_is_waited_for_once() {
     let mut old = Person::default();
     old.lets_pass(15_000);
     assert_eq!(old.waits(), None);
-    assert_eq!(old.book.wait_for(user(1), Timestamp(0), Film(2)), None, "nor for the next film");
+    assert_eq!(old.book.wait_for(user(1), Timestamp(0), Film(2), 0), None, "nor for the next film");
     assert_eq!(
-        old.book.wait_for(user(2), Timestamp(15_001), FILM),
+        old.book.wait_for(user(2), Timestamp(15_001), FILM, 0),
         Some(FIRST_LOAD),
         "who came since is new"
     );
@@ -106,7 +106,7 @@ fn who_let_a_deadline_pass_is_waited_for_again_once_he_was_ready() {
 fn ready_for_the_last_film_is_not_ready_for_this_one() {
     let mut bo = Person::default();
     bo.says(READY, false, 1_000);
-    let wait = |book: &Book| book.wait_for(user(1), Timestamp(0), Film(2));
+    let wait = |book: &Book| book.wait_for(user(1), Timestamp(0), Film(2), 0);
     assert_eq!(wait(&bo.book), Some(FIRST_LOAD));
     bo.lets_pass(2_000);
     assert_eq!(wait(&bo.book), Some(FIRST_LOAD), "that was another film's deadline");
@@ -206,4 +206,41 @@ proptest! {
         }
         prop_assert_eq!(other.people, source.people);
     }
+}
+
+#[test]
+fn who_comes_anew_or_lets_every_deadline_pass_is_not_waited_for_again_and_again() {
+    let mut waits = Waits::default();
+    let mut bo = Person::default();
+    bo.says(READY, false, 0);
+    bo.says(DRY, true, 1_000);
+    // His player ran dry, and he goes while the film waits: that was once.
+    waits.note_gone(user(1), &bo.book.people[&user(1)], true, Timestamp(5_000));
+    assert_eq!(waits.lately(user(1), Timestamp(5_000)), 1);
+    let mut again = Person::default();
+    again.says(READY, false, 10_000);
+    again.says(DRY, true, 11_000);
+    let waits_for = |who: &Person, waits: &Waits, now| {
+        who.book.wait_for(user(1), Timestamp(0), FILM, waits.lately(user(1), Timestamp(now)))
+    };
+    assert_eq!(waits_for(&again, &waits, 11_000), Some(REBUFFER));
+    again.says(READY, false, 12_000);
+    again.says(DRY, true, 13_000);
+    assert_eq!(waits_for(&again, &waits, 13_000), None, "once before he went, once since");
+    // Loading at a start that he keeps from beginning until the deadline, twice.
+    let mut slow = Person::default();
+    slow.says(READY, false, 0);
+    slow.says(DRY, false, 500_000);
+    let mut in_vain = Waits::default();
+    for at in [508_000, 520_000] {
+        assert_eq!(waits_for(&slow, &in_vain, at), Some(REBUFFER));
+        in_vain.note(user(1), Timestamp(at));
+    }
+    assert_eq!(waits_for(&slow, &in_vain, 521_000), None);
+    assert_eq!(in_vain.lately(user(2), Timestamp(521_000)), 0);
+    assert_eq!(waits_for(&slow, &in_vain, 820_000), Some(REBUFFER), "five minutes later");
+    for n in 0..10_000 {
+        in_vain.note(user(n), Timestamp(821_000));
+    }
+    assert_eq!(in_vain.lately(user(1), Timestamp(821_000)), 0, "no more is remembered than fits");
 }
