@@ -82,9 +82,17 @@ pub struct Public {
     /// Whether rates, budgets and caps hold. `off` is for load tests.
     #[arg(long, env = "STREAMIT_LIMITS", value_name = "on|off", default_value = "on")]
     pub limits: Limits,
-    /// Where the watch page finds the WebSocket, when that is not its own origin: `ws://` or `wss://`.
-    #[arg(long, env = "STREAMIT_PUBLIC_WS_URL", value_name = "URL", value_parser = ws_url)]
-    pub public_ws_url: Option<Url>,
+    /// Where the watch page finds the WebSocket, when that is not its own origin: `ws://` or `wss://`. Empty is unset.
+    // Spelled out, so that clap leaves it to `ws_url` whether there is one.
+    #[arg(
+        long,
+        env = "STREAMIT_PUBLIC_WS_URL",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = ws_url
+    )]
+    pub public_ws_url: std::option::Option<Url>,
     /// What realtime nodes show to be let in over gRPC. Required unless gRPC listens on loopback only.
     #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub grpc_token: Option<SecretString>,
@@ -203,16 +211,20 @@ fn access_ttl(text: &str) -> Result<Duration, String> {
     if allowed.contains(&ttl) { Ok(ttl) } else { Err(ALLOWED.to_owned()) }
 }
 
-fn ws_url(text: &str) -> Result<Url, String> {
+/// The address of the WebSocket; none when the text is empty, as files of settings give what they leave out.
+fn ws_url(text: &str) -> Result<Option<Url>, String> {
     const ALLOWED: &str = "STREAMIT_PUBLIC_WS_URL must be ws://HOST[:PORT] or wss://HOST[:PORT], with a path before \
                            /ws/ if need be, and no more";
+    if text.is_empty() {
+        return Ok(None);
+    }
     let url = Url::parse(text).map_err(|_| ALLOWED.to_owned())?;
     let is_plain = matches!(url.scheme(), "ws" | "wss")
         && (url.username(), url.password()) == ("", None)
         && (url.query(), url.fragment()) == (None, None)
         // In the page's policy that would be any host.
         && !url.authority().contains('*');
-    if is_plain { Ok(url) } else { Err(ALLOWED.to_owned()) }
+    if is_plain { Ok(Some(url)) } else { Err(ALLOWED.to_owned()) }
 }
 
 #[cfg(test)]
@@ -265,6 +277,15 @@ mod tests {
                 assert!(error.contains(word), "{error} lacks {word}");
             }
         }
+    }
+
+    #[test]
+    fn an_empty_address_of_the_websocket_is_none() {
+        for args in [&[][..], &["--public-ws-url", ""], &["--public-ws-url="]] {
+            assert_eq!(parse(args).unwrap().public.public_ws_url, None, "{args:?}");
+        }
+        let elsewhere = parse(&["--public-ws-url", "wss://live.example.org"]).unwrap().public.public_ws_url;
+        assert_eq!(elsewhere.unwrap().as_str(), "wss://live.example.org/");
     }
 
     #[test]
