@@ -27,6 +27,8 @@ export function showPeople(store, api) {
   const rows = new Map();
   const requests = new Map();
   let opened = null;
+  /** The question that stands, of whom it is asked, and how it ends; one at most. */
+  let asked = null;
   // Where the chat is below, what was said is nearer at hand.
   $('people-box').open = matchMedia('(min-width: 60rem)').matches;
 
@@ -53,6 +55,36 @@ export function showPeople(store, api) {
     }
   }
 
+  /** Asks before something is done that is not undone as easily. What is focused first is the way back. */
+  function ask(id, button, question, run) {
+    asked?.end();
+    const yes = make('button', { type: 'button', class: 'yes' }, 'Yes');
+    const no = make('button', { type: 'button', class: 'no' }, 'No');
+    const words = make('span', { class: 'question' }, question);
+    const box = make('div', { class: 'ask', role: 'group', 'aria-label': question }, words, yes, no);
+    const end = () => {
+      if (asked?.box !== box) return;
+      asked = null;
+      const hadFocus = box.contains(document.activeElement) || isAtWork(box);
+      box.replaceWith(button);
+      if (hadFocus) button.focus();
+      if (hadFocus && document.activeElement !== button) $('room-title').focus();
+    };
+    asked = { id, box, end };
+    no.addEventListener('click', end);
+    yes.addEventListener('click', async () => {
+      await run(yes);
+      end();
+    });
+    button.replaceWith(box);
+    no.focus();
+  }
+
+  /** Whether the focus was lost to a button in here that works. */
+  function isAtWork(element) {
+    return document.activeElement === document.body && element.querySelector('button:disabled') !== null;
+  }
+
   function row(id) {
     const parts = {
       face: make('span', { class: `face ${hue(id)}`, 'aria-hidden': 'true' }),
@@ -73,8 +105,9 @@ export function showPeople(store, api) {
     };
     parts.cohost = action('', (button) => act('cohost', id, button, { on: parts.member.role !== 'COHOST' }));
     parts.mute = action('', (button) => act(store.state.muted.get(id) ? 'unmute' : 'mute', id, button));
-    parts.transfer = action('Make host', (button) => act('transfer', id, button));
-    parts.ban = action('Ban', (button) => act('ban', id, button), 'quiet bad');
+    parts.transfer = action('Make host', (button) => ask(id, button, `Make ${parts.member.name} host in your place?`,
+      (yes) => act('transfer', id, yes)));
+    parts.ban = action('Ban', (button) => ask(id, button, `Ban ${parts.member.name}?`, (yes) => act('ban', id, yes)), 'quiet bad');
     parts.kick.addEventListener('click', () => act('kick', id, parts.kick));
     parts.more.addEventListener('click', () => {
       opened = opened === id ? null : id;
@@ -85,6 +118,7 @@ export function showPeople(store, api) {
       parts.more, parts.kick, parts.actions);
     parts.item.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || opened !== id) return;
+      if (asked?.box.contains(event.target)) return asked.end();
       opened = null;
       parts.more.focus();
       store.set();
@@ -114,7 +148,11 @@ export function showPeople(store, api) {
     parts.more.setAttribute('aria-label', `More about ${name}`);
     parts.more.title = 'More';
     parts.more.setAttribute('aria-expanded', String(mayManage && opened === id));
-    show(parts.actions, mayManage && opened === id);
+    const isOpen = mayManage && opened === id;
+    if (!isOpen && asked?.id === id) asked.end();
+    const hadFocus = !isOpen && parts.actions.contains(document.activeElement);
+    show(parts.actions, isOpen);
+    if (hadFocus) $('room-title').focus();
     write(parts.cohost, role === 'COHOST' ? 'No longer co-host' : 'Make co-host');
     write(parts.mute, isMuted ? 'Let them chat' : 'Mute in chat');
   }
@@ -137,8 +175,8 @@ export function showPeople(store, api) {
       if (ids.has(id)) continue;
       const old = item(parts);
       // A button that works has lost the focus already.
-      const atWork = document.activeElement === document.body && old.querySelector('button:disabled') !== null;
-      isLost ||= atWork || old.contains(document.activeElement);
+      isLost ||= isAtWork(old) || old.contains(document.activeElement);
+      if (old.contains(asked?.box ?? null)) asked = null;
       old.remove();
       known.delete(id);
     }
