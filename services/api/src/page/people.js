@@ -106,8 +106,8 @@ export function showPeople(store, api) {
     parts.cohost = action('', (button) => act('cohost', id, button, { on: parts.member.role !== 'COHOST' }));
     parts.mute = action('', (button) => act(store.state.muted.get(id) ? 'unmute' : 'mute', id, button));
     parts.transfer = action('Make host', (button) => ask(id, button, `Make ${parts.member.name} host in your place?`,
-      (yes) => act('transfer', id, yes)));
-    parts.ban = action('Ban', (button) => ask(id, button, `Ban ${parts.member.name}?`, (yes) => act('ban', id, yes)), 'quiet bad');
+      (yes) => act('transfer', id, yes)), 'quiet transfer');
+    parts.ban = action('Ban', (button) => ask(id, button, `Ban ${parts.member.name}?`, (yes) => act('ban', id, yes)), 'quiet bad ban');
     parts.kick.addEventListener('click', () => act('kick', id, parts.kick));
     parts.more.addEventListener('click', () => {
       opened = opened === id ? null : id;

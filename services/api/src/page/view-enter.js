@@ -38,24 +38,30 @@ export function wireWelcome(api, then) {
   });
 
   const [more, newcomer] = [$('register-name-row'), $('enter-register')];
-  $('account-form').addEventListener('submit', (event) => {
-    event.preventDefault();
-    attempt($('enter-login'), $('account-error'), async () => {
-      const [email, password] = [$('email').value.trim(), $('password').value];
-      if (more.hidden) await api.login(email, password);
-      else await api.register(email, password, $('register-name').value.trim());
-      $('password').value = '';
-      await then();
-    });
-  });
-  newcomer.addEventListener('click', () => {
-    const isNew = more.hidden;
+  const setNew = (isNew) => {
     show(more, isNew);
     $('register-name').required = isNew;
     $('password').autocomplete = isNew ? 'new-password' : 'current-password';
     write($('enter-login'), isNew ? 'Open an account' : 'Log in');
     write(newcomer, isNew ? 'I have one already' : 'I am new here');
     newcomer.setAttribute('aria-expanded', String(isNew));
+  };
+  $('account-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    attempt($('enter-login'), $('account-error'), async () => {
+      const [email, password] = [$('email').value.trim(), $('password').value];
+      if (more.hidden) await api.login(email, password);
+      else await api.register(email, password, $('register-name').value.trim());
+      // Whoever logs out and comes again has an account by then.
+      $('account-form').reset();
+      setNew(false);
+      await then();
+    });
+  });
+  newcomer.addEventListener('click', () => {
+    const isNew = more.hidden;
+    setNew(isNew);
+    write($('account-error'), '');
     if (isNew) $('register-name').focus();
   });
 }
