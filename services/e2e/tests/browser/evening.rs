@@ -118,6 +118,93 @@ async fn who_is_thrown_out_is_told_so_and_the_others_see_him_go() {
 }
 
 #[tokio::test]
+async fn a_ban_and_handing_the_room_over_ask_first() {
+    let _turn = crate::turn().await;
+    let server = Alone::start().await;
+    let browser = Browser::start().await;
+
+    let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
+    let (link, _) = ana.opens_room("PUBLIC").await;
+    let bo = Watcher::arrives(&browser, "Bo", &link).await;
+    let cy = Watcher::arrives(&browser, "Cy", &link).await;
+    for watcher in [&bo, &cy] {
+        watcher.is_in_room().await;
+        watcher.has_film().await;
+    }
+    ana.sees_person("Bo").await;
+    ana.sees_person("Cy").await;
+
+    ana.is_asked(".ban", "Bo").await;
+    ana.answers(".no").await;
+    ana.sees("!document.querySelector('.ask') && document.activeElement.matches('.ban')").await;
+    // The question about somebody goes with him.
+    ana.is_asked(".ban", "Cy").await;
+    cy.clicks("#leave").await;
+    ana.misses_person("Cy").await;
+    ana.sees("!document.querySelector('.ask') && document.activeElement !== document.body").await;
+    cy.open(&link).await;
+    cy.is_in_room().await;
+    ana.sees_person("Cy").await;
+    ana.is_asked(".ban", "Cy").await;
+    ana.answers(".yes").await;
+    cy.is_at("gone").await;
+    ana.misses_person("Cy").await;
+
+    ana.is_asked(".transfer", "Bo").await;
+    ana.answers(".yes").await;
+    bo.clicks("#play").await;
+    ana.sees_it_run().await;
+    ana.sees(
+        "document.querySelector('#play').offsetHeight + document.querySelector('#pause').offsetHeight === 0",
+    )
+    .await;
+    ana.sees("![...document.querySelectorAll('#people .more, .ask')].some(one => one.offsetHeight > 0)")
+        .await;
+    for watcher in [&ana, &bo, &cy] {
+        watcher.has_no_errors().await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_opened_left_and_come_back_to() {
+    let _turn = crate::turn().await;
+    let server = Alone::start().await;
+    let browser = Browser::start().await;
+
+    let ana = Watcher::opens(&browser, "Ana", &server.origin()).await;
+    ana.is_at("welcome").await;
+    ana.clicks("#account summary").await;
+    ana.clicks("#enter-register").await;
+    ana.types("#register-name", "Ana").await;
+    ana.types("#email", "ana@example.org").await;
+    ana.types("#password", "a long password").await;
+    ana.clicks("#enter-login").await;
+    ana.is_at("lobby").await;
+    ana.sees("document.querySelector('#whoami').innerText === 'Ana'").await;
+    ana.clicks("#logout").await;
+    ana.is_at("welcome").await;
+
+    // Whoever has an account by now is asked to log in.
+    ana.sees("document.querySelector('#register-name').offsetHeight === 0").await;
+    ana.types("#email", "ana@example.org").await;
+    ana.types("#password", "another password").await;
+    ana.clicks("#enter-login").await;
+    ana.sees("document.querySelector('#account-error').innerText !== ''").await;
+    ana.is_at("welcome").await;
+    ana.types("#password", "a long password").await;
+    ana.clicks("#enter-login").await;
+    ana.is_at("lobby").await;
+    ana.opens_anew(&server.origin()).await;
+    ana.is_at("lobby").await;
+    ana.sees("document.querySelector('#whoami').innerText === 'Ana'").await;
+    // A browser writes each refusal to the console.
+    ana.has_no_errors_but(|entry| {
+        entry.message.contains("/api/auth/login/") && entry.message.contains("401")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_browser_that_forbids_sound_shows_the_film_and_a_button_for_it() {
     let _turn = crate::turn().await;
     let server = Alone::start().await;

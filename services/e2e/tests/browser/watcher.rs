@@ -25,11 +25,21 @@ impl Watcher {
 
     /// The same, in another window than most have.
     pub(crate) async fn arrives_with(browser: &Browser, name: &str, url: &str, look: &Look) -> Self {
-        let watcher = Self { window: browser.window(name, look).await };
-        watcher.open(url).await;
+        let watcher = Self::opens_with(browser, name, url, look).await;
         watcher.is_at("welcome").await;
         watcher.types("#name", name).await;
         watcher.clicks("#enter-guest").await;
+        watcher
+    }
+
+    /// Opens an address, and no more.
+    pub(crate) async fn opens(browser: &Browser, name: &str, url: &str) -> Self {
+        Self::opens_with(browser, name, url, &Look::default()).await
+    }
+
+    async fn opens_with(browser: &Browser, name: &str, url: &str, look: &Look) -> Self {
+        let watcher = Self { window: browser.window(name, look).await };
+        watcher.open(url).await;
         watcher
     }
 
@@ -96,11 +106,38 @@ impl Watcher {
 
     /// Throws somebody out of his room.
     pub(crate) async fn throws_out(&self, name: &str) {
+        self.clicks(&format!("{} .kick", self.row_of(name).await)).await;
+    }
+
+    /// Presses what there is about somebody behind "More", such as `.ban`; the question after it stands then.
+    pub(crate) async fn is_asked(&self, what: &str, name: &str) {
+        let row = self.row_of(name).await;
+        if !self
+            .value::<bool>(&format!("document.querySelector({:?}).offsetHeight > 0", format!("{row} {what}")))
+            .await
+        {
+            self.clicks(&format!("{row} .more")).await;
+        }
+        self.clicks(&format!("{row} {what}")).await;
+        self.sees(&format!(
+            "document.activeElement === document.querySelector({:?})",
+            format!("{row} .ask .no")
+        ))
+        .await;
+    }
+
+    /// Answers the question that stands, with `.yes` or `.no`.
+    pub(crate) async fn answers(&self, answer: &str) {
+        self.clicks(&format!("#people .ask {answer}")).await;
+    }
+
+    /// What selects the row of somebody among the people.
+    async fn row_of(&self, name: &str) -> String {
         let of_him = format!(
             "[...document.querySelectorAll('#people li')].find(line => line.innerText.includes({name:?}))"
         );
         let id: String = self.value(&format!("{of_him}.dataset.userId")).await;
-        self.clicks(&format!("#people li[data-user-id=\"{id}\"] .kick")).await;
+        format!("#people li[data-user-id='{id}']")
     }
 
     /// Closes his window.
