@@ -293,7 +293,11 @@ impl Room {
             watch.release_due = now.up;
         }
         watch.is_left = is_left(next, now);
-        if next.is_running() && next.drift(self.playback.position(next.at), next.at).abs() > ELSEWHERE {
+        // Not by a start: that waits for those who are not ready, and what runs dry afterwards is a stall.
+        if self.playback.is_running()
+            && next.is_running()
+            && next.drift(self.playback.position(next.at), next.at).abs() > ELSEWHERE
+        {
             watch.moved_at = Some(next.at);
         }
         watch.is_new_film &= !next.is_playing;

@@ -299,6 +299,22 @@ fn who_lets_two_deadlines_pass_is_not_waited_for_at_every_start_and_seek() {
 }
 
 #[test]
+fn who_runs_dry_right_after_a_start_has_run_dry() {
+    let mut party = Party::strict(2);
+    (0..2).for_each(|who| party.says(who, true));
+    party.command(play(10.0));
+    let mut holds = 0;
+    for _ in 0..5 {
+        party.cluster.pass(SOON);
+        party.says(1, false);
+        holds += u32::from(party.film().held_until.is_some());
+        party.says(1, true);
+        assert!(party.film().is_running());
+    }
+    assert_eq!(holds, 2);
+}
+
+#[test]
 fn whoever_loads_after_a_seek_is_waited_for_however_often_the_host_seeks() {
     let mut party = Party::running(2);
     for n in 1..8 {
