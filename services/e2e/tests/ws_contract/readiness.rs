@@ -179,6 +179,7 @@ async fn who_stalls_again_and_again_is_waited_for_twice(system: &System) {
         is_ready(&mut seats[1]).await;
     }
     buffers(&mut seats[1]).await; // and stays so: were he waited for, the film would be held now
+    seats[1].quiet().await;
     assert_eq!(count(&seats[2].quiet().await, "PLAYBACK_STATE"), 4, "held twice, and went on twice");
 }
 
