@@ -67,6 +67,8 @@ pub(super) struct Watch {
     /// Of a hold: who came later and has not been ready yet is not waited for. `None`: nobody who has not been ready is,
     /// for somebody's player ran dry in a film that ran.
     came_by: Option<Timestamp>,
+    /// The film was let go in time: maybe by a node that had not heard who is not ready here.
+    is_let_go: bool,
     /// Somebody for whom the film waited when that was last looked at.
     hold_out: Option<UserId>,
     /// Uptime at which a hold has to be looked at, while there is one.
@@ -292,6 +294,9 @@ impl Room {
             watch.came_by = is_start.then_some(next.at);
             watch.release_due = now.up;
         }
+        let was_in_time = self.playback.held_until.is_none_or(|until| next.at < until);
+        watch.is_let_go =
+            next.is_running() && (watch.is_let_go || !self.playback.is_running() && was_in_time);
         watch.is_left = is_left(next, now);
         // Not by a start: that waits for those who are not ready, and what runs dry afterwards is a stall.
         if self.playback.is_running()
@@ -303,6 +308,28 @@ impl Room {
         watch.is_new_film &= !next.is_playing;
         watch.hold_due = next.held_until.map(|_| now.up);
         watch.is_tell_due |= next.held_until != self.playback.held_until;
+    }
+
+    /// Looks at a film that was let go. Whoever let it go may not have heard yet that somebody here is not ready: his node
+    /// knows, and stops it for him as it does for one who runs dry.
+    fn look_at_start(&mut self, now: Now) {
+        if !std::mem::take(&mut self.watch.is_let_go) || !self.is_strict() {
+            return;
+        }
+        let film = self.film();
+        let is_overtaken = |user: UserId| {
+            let word = self.watch.book.people.get(&user)?;
+            let present = self.users.get(&user)?;
+            let is_late = word.film == film && !word.is_ready && word.was_ready;
+            (is_late && self.wait_for(user, present, film, now).is_some())
+                .then(|| (user, word.overtaken(now.room)))
+        };
+        let words: Vec<_> = self.members.iter().filter_map(|member| is_overtaken(member.user)).collect();
+        for (user, word) in words {
+            self.watch.book.learn(user, &word);
+            self.watch.unsent.insert(user);
+            self.watch.is_tell_due = true;
+        }
     }
 
     /// Whether the film was held by nodes that are no more, for people who have long gone.
@@ -397,6 +424,7 @@ impl Room {
             return;
         }
         self.look_at_hold(now);
+        self.look_at_start(now);
         self.send_words(now);
         if self.watch.is_tell_due && self.watch.told_at + self.tell_every() <= now.up {
             self.watch.is_tell_due = false;

@@ -6,6 +6,7 @@ mod holds;
 mod joining;
 mod loss;
 mod lost_store;
+mod patience;
 mod paused_node;
 mod playback;
 mod presence;

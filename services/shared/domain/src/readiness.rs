@@ -120,12 +120,26 @@ impl Readiness {
             next.since = at;
             next.is_stall = !said.is_ready && course != Course::Stands;
             if next.is_stall && course == Course::Runs {
-                next.stalls.push(at);
-                let old = next.stalls.len().saturating_sub(PATIENCE + 1);
-                next.stalls.drain(..old);
+                next.note_stall(at);
             }
         }
         Some(next)
+    }
+
+    /// The film was let go before the word that he is not ready was heard where that was decided: since `now` it runs
+    /// without him.
+    #[must_use]
+    pub fn overtaken(&self, now: Timestamp) -> Self {
+        let at = now.max(Timestamp(self.at.0.saturating_add(1)));
+        let mut next = Self { at, since: at, is_stall: true, ..self.clone() };
+        next.note_stall(at);
+        next
+    }
+
+    fn note_stall(&mut self, at: Timestamp) {
+        self.stalls.push(at);
+        let old = self.stalls.len().saturating_sub(PATIENCE + 1);
+        self.stalls.drain(..old);
     }
 
     /// How often he ran dry, without a seek, in the [`WINDOW`] before he began to be as he is.

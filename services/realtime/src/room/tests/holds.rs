@@ -6,6 +6,8 @@ use streamit_domain::room::ReadinessMode;
 
 use super::*;
 
+const LEAD: Duration = Duration::from_millis(150);
+
 fn strict() -> World {
     let mut world = World::new();
     let mut told = facts(6);
@@ -49,6 +51,79 @@ fn while_the_store_does_not_answer_a_release_waits_once() {
     assert!(tries <= 2, "{tries} in line");
 }
 
+fn says(world: &mut World, who: u64, is_ready: bool) {
+    let said = Said { is_ready, position: None };
+    world.on(Input::Frame(ConnectionId(who), ClientFrame::Readiness(said)));
+}
+
+/// The store takes all that it is told of players.
+fn take_all_words(world: &mut World) {
+    while world.wants(|effect| matches!(effect, Effect::ReportReady(..))) {
+        take_words(world);
+    }
+}
+
+/// The store takes what it is told of players.
+fn take_words(world: &mut World) {
+    let (words, gave_up) = world.take(
+        |effect| matches!(effect, Effect::ReportReady(..)),
+        |effect| match effect {
+            Effect::ReportReady(words, gave_up, _) => (words, gave_up),
+            _ => unreachable!(),
+        },
+    );
+    let previous = world.room.book_version();
+    let change = BookChange { previous, version: previous + 1, words: words.clone(), gave_up };
+    world.on(Input::Reported(words, gave_up, Ok(change)));
+}
+
+#[test]
+fn who_runs_dry_while_the_film_is_being_let_go_is_waited_for() {
+    let mut world = held();
+    says(&mut world, 1, true);
+    take_words(&mut world);
+    says(&mut world, 2, true);
+    let (_, next) = world.set();
+    assert!(next.is_running());
+    says(&mut world, 2, false); // the film is on its way already
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    take_all_words(&mut world);
+    let (_, next) = world.set();
+    assert!(next.is_playing && next.held_until.is_some());
+}
+
+#[test]
+fn whom_a_deadline_passed_over_does_not_stop_the_film_again() {
+    let mut world = held();
+    says(&mut world, 1, true);
+    says(&mut world, 2, true);
+    says(&mut world, 2, false);
+    pass(&mut world, 16_000);
+    let (_, next) = world.set();
+    assert!(next.is_running());
+    world.on(Input::PlaybackSet(next, Ok(Cas::Stored)));
+    take_all_words(&mut world);
+    assert!(!world.wants(|effect| matches!(effect, Effect::SetPlayback(..))));
+}
+
+#[test]
+fn a_deadline_that_passed_elsewhere_is_not_taken_for_a_film_let_go_too_early() {
+    let mut world = held();
+    for is_ready in [true, false] {
+        says(&mut world, 2, is_ready);
+    }
+    take_all_words(&mut world);
+    let held = world.room.playback;
+    let until = held.held_until.unwrap();
+    // By the clock of the node that let it go the deadline has passed; here it is a moment away.
+    pass(&mut world, 14_900);
+    let next = held.release(held.version.fence, until, LEAD);
+    let event = v1::Event { kind: Some(v1::event::Kind::Playback((&next).into())), ..v1::Event::default() };
+    world.on(Input::Notice(Notice::Event(Arc::new(event))));
+    assert!(world.room.playback.is_running());
+    assert!(!world.wants(|effect| matches!(effect, Effect::ReportReady(..))));
+}
+
 #[test]
 fn a_hold_that_nobody_saw_end_is_a_pause_for_who_comes_later() {
     let day = Timestamp(START).minus(Duration::from_secs(86_400));
@@ -88,20 +163,11 @@ fn a_player_that_flaps_is_told_the_store_a_few_times_a_second() {
     world.join(1, 1);
     let mut told = 0;
     for n in 0..60 {
-        let said = Said { is_ready: n % 2 == 0, position: None };
-        world.on(Input::Frame(ConnectionId(1), ClientFrame::Readiness(said)));
+        says(&mut world, 1, n % 2 == 0);
         world.pass(33);
         while world.wants(|effect| matches!(effect, Effect::ReportReady(..))) {
             told += 1;
-            let (words, gave_up) = world.take(
-                |effect| matches!(effect, Effect::ReportReady(..)),
-                |effect| match effect {
-                    Effect::ReportReady(words, gave_up, _) => (words, gave_up),
-                    _ => unreachable!(),
-                },
-            );
-            let change = BookChange { previous: told, version: told + 1, words: words.clone(), gave_up };
-            world.on(Input::Reported(words, gave_up, Ok(change)));
+            take_words(&mut world);
         }
     }
     assert!((10..=32).contains(&told), "{told} calls in 2 s");

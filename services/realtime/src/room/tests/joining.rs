@@ -95,13 +95,7 @@ fn who_comes_in_sees_the_film_as_the_store_has_it() {
     let mut world = World::new();
     let joiner = world.joiner(1, 1, 5);
     world.on(Input::Join(joiner));
-    let (joiners, entries) = world.take(
-        |effect| matches!(effect, Effect::Enter(..)),
-        |effect| match effect {
-            Effect::Enter(joiners, entries, _) => (joiners, entries),
-            _ => unreachable!(),
-        },
-    );
+    let (joiners, entries) = world.entrance();
     // News of it has not come yet; but he may have seen it on the node that he comes from.
     let film = Playback::start(1, Timestamp(START + 5));
     let entered = world.enter(&entries);

@@ -273,13 +273,7 @@ fn a_room_that_was_read_in_two_epochs_is_read_again() {
 fn over_while_entering(world: &mut World) -> (Vec<Joiner>, Vec<Entry>) {
     let joiner = world.joiner(6, 6, 5);
     world.on(Input::Join(joiner));
-    let entering = world.take(
-        |effect| matches!(effect, Effect::Enter(..)),
-        |effect| match effect {
-            Effect::Enter(joiners, entries, _) => (joiners, entries),
-            _ => unreachable!(),
-        },
-    );
+    let entering = world.entrance();
     world.tell_facts(5, &Facts { epoch: 2, ..facts(6) });
     entering
 }

@@ -281,13 +281,7 @@ fn news_of_an_entrance_that_is_faster_than_its_answer_is_no_loss() {
     world.roster.version = 0;
     let joiner = world.joiner(1, 1, 5);
     world.on(Input::Join(joiner));
-    let (joiners, entries) = world.take(
-        |effect| matches!(effect, Effect::Enter(..)),
-        |effect| match effect {
-            Effect::Enter(joiners, entries, _) => (joiners, entries),
-            _ => unreachable!(),
-        },
-    );
+    let (joiners, entries) = world.entrance();
     let (change, roster) = world.enter(&entries);
     world.on(Input::Notice(Notice::Roster(Arc::new(change.clone()))));
     world.on(Input::Entered(joiners, Ok((change, roster)), None));

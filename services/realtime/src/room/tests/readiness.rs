@@ -7,16 +7,16 @@ use super::cluster::Cluster;
 use super::*;
 
 /// A lead, and a step of the cluster's time.
-const SOON: u64 = 500;
+pub(super) const SOON: u64 = 500;
 
 /// A room on so many nodes, and on each of them one person, told as (node, connection). The first is host.
-struct Party {
-    cluster: Cluster,
-    seats: Vec<(usize, u64)>,
+pub(super) struct Party {
+    pub(super) cluster: Cluster,
+    pub(super) seats: Vec<(usize, u64)>,
 }
 
 impl Party {
-    fn of(people: usize, mode: ReadinessMode) -> Self {
+    pub(super) fn of(people: usize, mode: ReadinessMode) -> Self {
         let mut cluster = Cluster::of(people);
         let seats = (0..people).map(|n| (n, cluster.join(n, n as u128 + 1))).collect();
         let mut party = Self { cluster, seats };
@@ -24,12 +24,12 @@ impl Party {
         party
     }
 
-    fn strict(people: usize) -> Self {
+    pub(super) fn strict(people: usize) -> Self {
         Self::of(people, ReadinessMode::Strict)
     }
 
     /// A strict room whose film runs, everybody being ready.
-    fn running(people: usize) -> Self {
+    pub(super) fn running(people: usize) -> Self {
         let mut party = Self::strict(people);
         (0..people).for_each(|who| party.says(who, true));
         party.command(play(10.0));
@@ -40,7 +40,7 @@ impl Party {
     }
 
     /// The api changes facts, and all nodes hear of it.
-    fn set(&mut self, change: impl FnOnce(&mut Facts)) {
+    pub(super) fn set(&mut self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.cluster.facts);
         self.cluster.facts.version += 1;
         let told = v1::Facts::of(&self.cluster.facts, self.cluster.facts.version - 1);
@@ -51,23 +51,23 @@ impl Party {
         }
     }
 
-    fn says(&mut self, who: usize, is_ready: bool) {
+    pub(super) fn says(&mut self, who: usize, is_ready: bool) {
         let (node, connection) = self.seats[who];
         let said = ClientFrame::Readiness(Said { is_ready, position: MediaTime::try_from(3.5).ok() });
         self.cluster.on(node, Input::Frame(ConnectionId(connection), said));
     }
 
-    fn command(&mut self, command: Command) {
+    pub(super) fn command(&mut self, command: Command) {
         let (node, connection) = self.seats[0];
         self.cluster.command(node, connection, command);
     }
 
-    fn film(&self) -> Playback {
+    pub(super) fn film(&self) -> Playback {
         self.cluster.stored().expect("somebody has started it")
     }
 
     /// How long the film is held, in milliseconds, from now on; 0 when it is not.
-    fn held_for(&mut self) -> u64 {
+    pub(super) fn held_for(&mut self) -> u64 {
         let from = self.cluster.up;
         while self.film().held_until.is_some() {
             assert!(self.cluster.up - from < 60_000, "held without end");
@@ -76,18 +76,18 @@ impl Party {
         self.cluster.up - from
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.cluster.told_to_all();
     }
 
     /// The last READINESS that somebody was told.
-    fn readiness(&self, who: usize) -> Option<Value> {
+    pub(super) fn readiness(&self, who: usize) -> Option<Value> {
         let (node, connection) = self.seats[who];
         let told = self.cluster.told(node, connection);
         told.into_iter().rfind(|frame| frame["type"] == "READINESS")
     }
 
-    fn leaves(&mut self, who: usize) {
+    pub(super) fn leaves(&mut self, who: usize) {
         let (node, connection) = self.seats.remove(who);
         self.cluster.leave(node, connection, Gone::Now);
     }
@@ -200,23 +200,6 @@ fn a_start_waits_fifteen_seconds_for_a_first_load_and_no_longer() {
 }
 
 #[test]
-fn a_client_that_knows_nothing_of_it_is_waited_for_once() {
-    let mut party = Party::strict(2);
-    party.says(0, true);
-    party.command(play(0.0));
-    assert!((15_000..=16_000).contains(&party.held_for()));
-    for n in 0..3 {
-        party.command(Command::Pause(None));
-        party.set(|facts| {
-            facts.source = Some(Source { url: Some(format!("http://x/{n}.mp4")), ..Source::default() });
-        });
-        party.says(0, true);
-        party.command(play(0.0));
-        assert!(party.film().is_running(), "film {n}");
-    }
-}
-
-#[test]
 fn a_player_that_runs_dry_holds_the_film_until_it_is_ready() {
     let mut party = Party::running(3);
     party.says(2, false);
@@ -238,135 +221,6 @@ fn the_room_waits_eight_seconds_and_names_whom() {
     assert!((8_000..=9_000).contains(&waited), "{waited} ms");
     let told = party.readiness(0).unwrap();
     assert_eq!((names(&told), &told["held"]), (vec!["u2"], &false.into()), "he still buffers");
-}
-
-#[test]
-fn who_stalls_every_ten_seconds_holds_twice() {
-    let mut party = Party::running(2);
-    let mut holds = 0;
-    for _ in 0..60 {
-        party.says(1, false);
-        holds += u32::from(party.film().held_until.is_some());
-        party.cluster.pass(5_000);
-        party.says(1, true);
-        party.cluster.pass(5_000);
-        assert!(party.film().is_running());
-    }
-    assert_eq!(holds, 2);
-}
-
-#[test]
-fn who_goes_and_comes_anew_holds_no_more_than_who_stays() {
-    for stays_for in [1_000, 7_900, 9_000] {
-        let mut party = Party::running(2);
-        let mut holds = 0;
-        for _ in 0..10 {
-            party.says(1, false);
-            holds += u32::from(party.film().held_until.is_some());
-            party.cluster.pass(stays_for);
-            party.leaves(1);
-            party.cluster.pass(SOON);
-            assert!(party.film().is_running());
-            let anew = party.cluster.join(1, 2);
-            party.seats.push((1, anew));
-            party.says(1, true);
-        }
-        assert_eq!(holds, 2, "going after {stays_for} ms");
-    }
-}
-
-#[test]
-fn who_lets_two_deadlines_pass_is_not_waited_for_at_every_start_and_seek() {
-    let mut party = Party::running(3);
-    let mut held = Vec::new();
-    for n in 0..5 {
-        if n % 2 == 0 {
-            party.command(Command::Pause(None));
-            party.says(1, false);
-            party.command(play(60.0));
-        } else {
-            party.command(Command::Seek(MediaTime::try_from(f64::from(n) * 60.0).unwrap()));
-            party.cluster.pass(1_000);
-            party.says(1, false);
-        }
-        held.push(party.held_for());
-        assert!(party.film().is_running());
-        party.cluster.pass(2_000);
-        party.says(1, true);
-        party.cluster.pass(2_000);
-    }
-    assert!(held[..2].iter().all(|ms| (8_000..9_000).contains(ms)) && held[2..] == [0, 0, 0], "{held:?}");
-}
-
-#[test]
-fn who_runs_dry_right_after_a_start_has_run_dry() {
-    let mut party = Party::strict(2);
-    (0..2).for_each(|who| party.says(who, true));
-    party.command(play(10.0));
-    let mut holds = 0;
-    for _ in 0..5 {
-        party.cluster.pass(SOON);
-        party.says(1, false);
-        holds += u32::from(party.film().held_until.is_some());
-        party.says(1, true);
-        assert!(party.film().is_running());
-    }
-    assert_eq!(holds, 2);
-}
-
-#[test]
-fn whoever_loads_after_a_seek_is_waited_for_however_often_the_host_seeks() {
-    let mut party = Party::running(2);
-    for n in 1..8 {
-        party.command(Command::Seek(MediaTime::try_from(f64::from(n) * 60.0).unwrap()));
-        party.cluster.pass(1_000);
-        party.says(1, false);
-        assert!(party.film().held_until.is_some(), "seek {n}");
-        party.says(1, true);
-        party.cluster.pass(5_000);
-        assert!(party.film().is_running());
-    }
-}
-
-#[test]
-fn who_comes_late_holds_nothing() {
-    let mut party = Party::running(2);
-    let late = party.cluster.join(1, 9);
-    party.seats.push((1, late));
-    party.says(2, false);
-    assert!(party.film().is_running(), "his first load");
-    party.says(1, false);
-    assert!(party.film().held_until.is_some());
-    party.says(1, true);
-    assert!(party.film().is_running(), "nor does he prolong a hold");
-    party.says(2, true);
-    party.says(2, false);
-    assert!(party.film().held_until.is_some(), "from then on he is one of them");
-}
-
-#[test]
-fn who_comes_while_a_start_is_held_does_not_prolong_it() {
-    let mut party = Party::strict(2);
-    party.says(0, true);
-    party.command(play(0.0));
-    party.cluster.pass(1_000);
-    party.cluster.join(1, 9);
-    party.says(1, true);
-    assert!(party.film().is_running());
-}
-
-#[test]
-fn a_reload_is_no_stall() {
-    let mut party = Party::running(2);
-    let (node, connection) = party.seats.remove(1);
-    party.cluster.leave(node, connection, Gone::Grace);
-    let again = party.cluster.join(1, 2);
-    party.seats.push((1, again));
-    party.says(1, false);
-    assert!(party.film().is_running());
-    party.says(1, true);
-    party.says(1, false);
-    assert!(party.film().held_until.is_some());
 }
 
 #[test]

@@ -102,6 +102,17 @@ impl World {
         open(self.waiting.remove(place))
     }
 
+    /// Takes the call by which those who wait enter the roster.
+    pub(super) fn entrance(&mut self) -> (Vec<Joiner>, Vec<Entry>) {
+        self.take(
+            |effect| matches!(effect, Effect::Enter(..)),
+            |effect| match effect {
+                Effect::Enter(joiners, entries, _) => (joiners, entries),
+                _ => unreachable!(),
+            },
+        )
+    }
+
     pub(super) fn enter(&mut self, entries: &[Entry]) -> (RosterChange, Roster) {
         let previous = self.roster.version;
         let mut joined = Vec::new();
@@ -134,13 +145,7 @@ impl World {
     }
 
     pub(super) fn answer_enter(&mut self) {
-        let (joiners, entries) = self.take(
-            |effect| matches!(effect, Effect::Enter(..)),
-            |effect| match effect {
-                Effect::Enter(joiners, entries, _) => (joiners, entries),
-                _ => unreachable!(),
-            },
-        );
+        let (joiners, entries) = self.entrance();
         let answer = self.enter(&entries);
         self.on(Input::Entered(joiners, Ok(answer), None));
     }
