@@ -6,22 +6,9 @@ use streamit_domain::room::{FOREVER, Life, Role};
 use streamit_domain::{ConnectionId, Incarnation, UserId};
 use streamit_storage::{outbox, participants, rooms};
 use streamit_wire::v1;
-use tokio_util::sync::CancellationToken;
 
 use crate::grpc::connect;
-use crate::support::{Person, Room, START, World, eventually, next_facts};
-
-/// The api's background work, which ends with this.
-fn background(world: &World) -> tokio_util::sync::DropGuard {
-    let (api, stop) = (world.api.clone(), CancellationToken::new());
-    let stopped = stop.clone();
-    tokio::spawn(async move { api.background(stopped).await });
-    stop.drop_guard()
-}
-
-async fn stored(world: &World, room: &Room) -> rooms::Room {
-    rooms::by_id(&mut world.store.read().await.unwrap(), room.id).await.unwrap().unwrap()
-}
+use crate::support::{Person, Room, START, World, background, eventually, next_facts, stored};
 
 fn key(person: &Person) -> EntryKey {
     let connection = ConnectionId(person.id.0.as_u128() as u64);

@@ -13,10 +13,11 @@ use streamit_api::{Api, Deps, identity};
 use streamit_bus::memory::{MemoryQuota, MemoryRooms};
 use streamit_bus::{Notice, SharedRooms, Subscription};
 use streamit_domain::{RoomId, Timestamp, UserId};
-use streamit_storage::{Options, Store};
+use streamit_storage::{Options, Store, rooms};
 use streamit_telemetry::{ManualClock, SharedEntropy, SystemEntropy};
 use streamit_wire::v1;
 use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
 /// When these stories begin.
@@ -280,4 +281,17 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         }
     };
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("it never came to this: {what}"))
+}
+
+/// The api's background work, which ends with this.
+pub(crate) fn background(world: &World) -> DropGuard {
+    let (api, stop) = (world.api.clone(), CancellationToken::new());
+    let stopped = stop.clone();
+    tokio::spawn(async move { api.background(stopped).await });
+    stop.drop_guard()
+}
+
+/// A room as the database has it.
+pub(crate) async fn stored(world: &World, room: &Room) -> rooms::Room {
+    rooms::by_id(&mut world.store.read().await.unwrap(), room.id).await.unwrap().unwrap()
 }

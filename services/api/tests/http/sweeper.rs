@@ -8,22 +8,9 @@ use streamit_domain::playback::Command;
 use streamit_domain::{ConnectionId, Incarnation, MediaTime, Playback};
 use streamit_storage::rooms;
 use streamit_wire::v1;
-use tokio_util::sync::CancellationToken;
 
 use crate::grpc::connect;
-use crate::support::{Person, Room, World, eventually};
-
-/// The api's background work, which ends with this.
-fn background(world: &World) -> tokio_util::sync::DropGuard {
-    let (api, stop) = (world.api.clone(), CancellationToken::new());
-    let stopped = stop.clone();
-    tokio::spawn(async move { api.background(stopped).await });
-    stop.drop_guard()
-}
-
-async fn stored(world: &World, room: &Room) -> rooms::Room {
-    rooms::by_id(&mut world.store.read().await.unwrap(), room.id).await.unwrap().unwrap()
-}
+use crate::support::{Person, Room, World, background, eventually, stored};
 
 async fn enter(world: &World, room: &Room, person: &Person) {
     let key = EntryKey { incarnation: Incarnation(uuid::Uuid::from_u128(1)), connection: ConnectionId(1) };

@@ -14,10 +14,7 @@ async fn an_evening_of_two_survives_a_restart_of_the_server() {
     let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
     let (link, _) = ana.opens_room("PUBLIC").await;
     assert!(link.starts_with(&format!("{}/r/", server.origin())), "{link}");
-    let bo = Watcher::arrives(&browser, "Bo", &link).await;
-    bo.is_in_room().await;
-    bo.has_film().await;
-    ana.sees_person("Bo").await;
+    let bo = Watcher::joins(&browser, "Bo", &link, &ana).await;
     bo.sees_person("Ana").await;
 
     ana.says("Can you see it?").await;
@@ -125,14 +122,8 @@ async fn a_ban_and_handing_the_room_over_ask_first() {
 
     let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
     let (link, _) = ana.opens_room("PUBLIC").await;
-    let bo = Watcher::arrives(&browser, "Bo", &link).await;
-    let cy = Watcher::arrives(&browser, "Cy", &link).await;
-    for watcher in [&bo, &cy] {
-        watcher.is_in_room().await;
-        watcher.has_film().await;
-    }
-    ana.sees_person("Bo").await;
-    ana.sees_person("Cy").await;
+    let bo = Watcher::joins(&browser, "Bo", &link, &ana).await;
+    let cy = Watcher::joins(&browser, "Cy", &link, &ana).await;
 
     ana.is_asked(".ban", "Bo").await;
     ana.answers(".no").await;

@@ -18,14 +18,8 @@ async fn screenshots_show_a_room_that_fits_light_dark_and_on_a_phone() {
     let browser = Browser::start().await;
     let ana = Watcher::arrives(&browser, "Ana", &server.origin()).await;
     let (link, _) = ana.opens_room("PUBLIC").await;
-    let bo = Watcher::arrives(&browser, "Bo", &link).await;
-    let cy = Watcher::arrives(&browser, "Cyrus", &link).await;
-    for watcher in [&bo, &cy] {
-        watcher.is_in_room().await;
-        watcher.has_film().await;
-    }
-    ana.sees_person("Bo").await;
-    ana.sees_person("Cyrus").await;
+    let bo = Watcher::joins(&browser, "Bo", &link, &ana).await;
+    let cy = Watcher::joins(&browser, "Cyrus", &link, &ana).await;
 
     ana.clicks("#play").await;
     ana.slides("#seek", 83.0).await;

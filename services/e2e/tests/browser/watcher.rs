@@ -43,6 +43,15 @@ impl Watcher {
         watcher
     }
 
+    /// Somebody who comes by a link into a room that is open to all, and is seen there by its host.
+    pub(crate) async fn joins(browser: &Browser, name: &str, link: &str, host: &Self) -> Self {
+        let watcher = Self::arrives(browser, name, link).await;
+        watcher.is_in_room().await;
+        watcher.has_film().await;
+        host.sees_person(name).await;
+        watcher
+    }
+
     /// Opens a room and picks the sample film; the link for others, and the password, if there is one.
     pub(crate) async fn opens_room(&self, entry: &str) -> (String, String) {
         self.is_at("lobby").await;

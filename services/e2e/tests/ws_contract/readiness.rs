@@ -174,12 +174,17 @@ async fn who_stalls_again_and_again_is_waited_for_twice(system: &System) {
         is_ready(&mut seats[1]).await;
         seats[0].sees("the film running", RUNS).await;
     }
-    for _ in 0..3 {
-        buffers(&mut seats[1]).await;
+    // Each at a place of its own: who stalls again before that is told has only been told of once.
+    for position in [20.0, 30.0, 40.0] {
+        seats[1].line.sender().buffering(Some(position)).await.unwrap();
+        let told = shows(&mut seats[0], "who buffers", |told| {
+            told.waiting.first().is_some_and(|one| one.position == Some(position))
+        })
+        .await;
+        assert_eq!((names(&told), told.held), (vec!["Bo"], false));
         is_ready(&mut seats[1]).await;
+        shows(&mut seats[0], "that all is well", |told| told.count == 0).await;
     }
-    buffers(&mut seats[1]).await; // and stays so: were he waited for, the film would be held now
-    seats[1].quiet().await;
     assert_eq!(count(&seats[2].quiet().await, "PLAYBACK_STATE"), 4, "held twice, and went on twice");
 }
 
