@@ -9,6 +9,7 @@
 //! test beside it.
 
 pub mod account;
+pub mod audit;
 pub mod chat;
 pub mod id;
 pub mod name;

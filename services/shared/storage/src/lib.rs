@@ -30,6 +30,7 @@
 mod engine;
 
 pub mod admissions;
+pub mod audit;
 pub mod chat;
 pub mod keys;
 pub mod outbox;
