@@ -23,6 +23,7 @@ pub mod shed;
 
 mod announce;
 mod app;
+mod audit;
 mod auth;
 mod background;
 mod convert;

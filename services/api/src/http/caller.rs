@@ -14,6 +14,7 @@ use streamit_wire::Code;
 use super::error::Result;
 use super::origin::refuse_cross_site;
 use crate::app::App;
+use crate::audit::{Origin, RequestId};
 use crate::http::error::ApiError;
 use crate::identity::secrets;
 
@@ -29,12 +30,15 @@ pub(crate) struct Caller {
     pub(crate) account: User,
     /// Where they call from.
     pub(crate) peer: Peer,
+    /// What is written down of where they come from.
+    pub(crate) origin: Origin,
 }
 
 impl Caller {
     fn new(app: &App, parts: &Parts, account: User) -> Self {
         let peer = Peer::of_request(parts, &app.config.trusted_proxies);
-        Self { user: account.id, account, peer }
+        let origin = Origin::stranger(&peer, parts.extensions.get::<RequestId>()).known(&account);
+        Self { user: account.id, account, peer, origin }
     }
 }
 

@@ -14,15 +14,17 @@ use tracing::Instrument;
 
 use super::error::ApiError;
 use crate::app::App;
+use crate::audit::RequestId;
 
 /// How long a request may take, its body included.
 const DEADLINE: Duration = Duration::from_secs(20);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Runs a request. The log line holds the route, not the path or the query: those may hold codes and tokens.
-pub(crate) async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = app.clock.monotonic();
     let id = request_id(request.headers()).unwrap_or_else(|| app.entropy.uuid_v4().to_string());
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("-", MatchedPath::as_str);
