@@ -107,3 +107,10 @@ CREATE INDEX panel_sessions_expires_at_idx ON panel_sessions (expires_at);
 -- Lists of the panel.
 CREATE INDEX users_created_at_idx ON users (created_at, id);
 CREATE INDEX sessions_created_at_idx ON sessions (created_at, id);
+CREATE INDEX users_staff_idx ON users (created_at, id) WHERE is_staff;
+CREATE INDEX users_inactive_idx ON users (created_at, id) WHERE NOT is_active;
+CREATE INDEX users_display_name_idx ON users ((lower(display_name)) COLLATE "C");
+-- By prefix: the order of letters in the unique index is that of a language.
+CREATE INDEX users_email_prefix_idx ON users (email COLLATE "C");
+CREATE INDEX rooms_code_prefix_idx ON rooms (code COLLATE "C");
+CREATE INDEX participants_banned_idx ON participants (created_at, user_id) WHERE standing = 'BANNED';

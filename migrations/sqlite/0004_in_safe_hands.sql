@@ -104,3 +104,7 @@ CREATE INDEX panel_sessions_expires_at_idx ON panel_sessions (expires_at);
 -- Lists of the panel.
 CREATE INDEX users_created_at_idx ON users (created_at, id);
 CREATE INDEX sessions_created_at_idx ON sessions (created_at, id);
+CREATE INDEX users_staff_idx ON users (created_at, id) WHERE is_staff;
+CREATE INDEX users_inactive_idx ON users (created_at, id) WHERE NOT is_active;
+CREATE INDEX users_display_name_idx ON users (lower(display_name));
+CREATE INDEX participants_banned_idx ON participants (created_at, user_id) WHERE standing = 'BANNED';

@@ -61,6 +61,8 @@ pub(crate) struct Secrets {
     pub(crate) room_passwords: Vec<u8>,
     /// Keys the hash of addresses.
     pub(crate) addresses: Vec<u8>,
+    /// Keys the tokens in forms of the panel.
+    pub(crate) csrf: Vec<u8>,
 }
 
 impl Deref for App {
@@ -111,6 +113,7 @@ impl App {
                 Ok(Secrets {
                     room_passwords: keys::secret(&mut read, Secret::RoomPasswords).await?,
                     addresses: keys::secret(&mut read, Secret::Addresses).await?,
+                    csrf: keys::secret(&mut read, Secret::Csrf).await?,
                 })
             })
             .await

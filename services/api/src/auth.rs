@@ -31,7 +31,7 @@ use crate::limits::Limit;
 /// How long a session lives without being refreshed.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How much of what a client calls itself is kept, in characters.
-const USER_AGENT_KEPT: usize = 200;
+pub(crate) const USER_AGENT_KEPT: usize = 200;
 
 /// Body of `auth/register/`.
 pub(crate) struct Register {
@@ -125,15 +125,8 @@ pub(crate) async fn login(
     headers: HeaderMap,
     Json(body): Json<Login>,
 ) -> Result<Response> {
-    app.take(Limit::logins_from(&peer)).await?;
-    app.take(Limit::logins_of(&body.email)).await?;
-    let account = match Email::parse(&body.email) {
-        Ok(email) => users::by_email(&mut app.store.read().await?, &email).await?,
-        Err(_) => None,
-    };
-    let stored = account.as_ref().and_then(|user| user.password_hash.clone());
-    let right = app.passwords.check(body.password, stored).await?;
-    let user = account.filter(|_| right).ok_or(Code::Credentials)?;
+    let Attempt { account, is_right } = attempt(&app, &peer, &body.email, body.password).await?;
+    let user = account.filter(|_| is_right).ok_or(Code::Credentials)?;
     if !user.is_active {
         return Err(ApiError::new(Code::Forbidden, "This account is banned"));
     }
@@ -142,6 +135,28 @@ pub(crate) async fn login(
     let opened = open_session(&app, &mut tx, user.id, &visit, now).await?;
     tx.commit().await?;
     opened.respond(&app, &user.display_name, user.is_guest, StatusCode::OK)
+}
+
+/// What came of a try to log in.
+pub(crate) struct Attempt {
+    /// The account that was meant, if there is one.
+    pub(crate) account: Option<User>,
+    /// Whether the password is that of the account.
+    pub(crate) is_right: bool,
+}
+
+/// Tries a password, within the limits that all logins share. It takes the same time whether there is such an account or
+/// not.
+pub(crate) async fn attempt(app: &App, peer: &Peer, email: &str, password: SecretString) -> Result<Attempt> {
+    app.take(Limit::logins_from(peer)).await?;
+    app.take(Limit::logins_of(email)).await?;
+    let account = match Email::parse(email) {
+        Ok(email) => users::by_email(&mut app.store.read().await?, &email).await?,
+        Err(_) => None,
+    };
+    let stored = account.as_ref().and_then(|user| user.password_hash.clone());
+    let is_right = app.passwords.check(password, stored).await?;
+    Ok(Attempt { account, is_right })
 }
 
 /// Lets somebody in who has no account.

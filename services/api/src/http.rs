@@ -9,7 +9,7 @@ pub(crate) mod origin;
 pub(crate) mod path;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{Method, StatusCode};
@@ -19,7 +19,7 @@ use tower::util::MapRequestLayer;
 
 use self::error::ApiError;
 use crate::app::App;
-use crate::{auth, health, page, rooms};
+use crate::{auth, health, page, panel, rooms};
 
 /// Every call, with its layers.
 pub(crate) fn router(app: &App) -> Router {
@@ -39,7 +39,10 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(|| async { ApiError::from(Code::NotFound) })
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(app.clone(), origin::cors))
+        // Beyond that layer: pages of other origins have no business with the panel, whichever they are.
+        .merge(panel::router().method_not_allowed_fallback(wrong_method))
         .layer(from_fn_with_state(app.clone(), observe::observe))
+        .layer(from_fn(panel::pages))
         .with_state(app.clone());
     // Paths are made canonical before anything is routed, which a layer of the router itself could not do.
     Router::new().fallback_service(MapRequestLayer::new(path::canonical).layer(calls))

@@ -32,7 +32,9 @@ mod health;
 mod http;
 mod limits;
 mod page;
+mod panel;
 mod rooms;
+mod staff;
 mod sweeper;
 #[cfg(test)]
 mod testing;

@@ -23,8 +23,8 @@ use self::range::Wanted;
 use crate::app::App;
 
 const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(crate) const CSS: &str = "text/css; charset=utf-8";
+pub(crate) const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 const FILM: &str = "video/mp4";
@@ -101,6 +101,11 @@ pub(crate) fn router(websocket: Option<&Url>) -> Router<App> {
         router = router.route(file.path, serve(Served::file(file)));
     }
     router
+}
+
+/// Serves a file from elsewhere in the crate, as those of the page are.
+pub(crate) fn file(kind: &'static str, bytes: &'static [u8]) -> MethodRouter<App> {
+    serve(Served::file(&File { path: "", kind, keep: FRESH, bytes }))
 }
 
 fn serve(served: Arc<Served>) -> MethodRouter<App> {

@@ -67,6 +67,11 @@ impl ApiError {
         self.code
     }
 
+    /// The sentence that is told.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether the same transaction, done again right away, is likely to succeed.
     pub(crate) fn is_transient(&self) -> bool {
         self.is_transient
@@ -127,6 +132,13 @@ impl From<crate::identity::passwords::Error> for ApiError {
     }
 }
 
+/// What an answer refuses, for a layer that tells it in another form.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    pub(crate) message: Cow<'static, str>,
+}
+
 /// `{"error", "code", "fields"?}`.
 #[derive(Serialize)]
 struct View<'a> {
@@ -157,6 +169,7 @@ impl IntoResponse for ApiError {
             let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
         }
+        response.extensions_mut().insert(Refusal { code: self.code, message: self.message });
         response
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
@@ -60,17 +61,7 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Json<T> {
 /// Reads the body as an object. An empty body is an empty object: calls without required fields need none.
 async fn object(request: Request) -> Result<Map<String, Value>, ApiError> {
     let is_json = is_json(request.headers().get(CONTENT_TYPE));
-    let told = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|length| length > MAX_BODY as u64) {
-        return Err(Code::TooLarge.into());
-    }
-    let body = Limited::new(request.into_body(), MAX_BODY).collect();
-    let body = match tokio::time::timeout(BODY_DEADLINE, body).await {
-        Err(_) => return Err(Code::RequestTimeout.into()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Code::TooLarge.into()),
-        Ok(Err(_)) => return Err(ApiError::new(Code::Invalid, "The body ended early")),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
+    let body = body(request).await?;
     if body.is_empty() {
         return Ok(Map::new());
     }
@@ -83,6 +74,21 @@ async fn object(request: Request) -> Result<Map<String, Value>, ApiError> {
             Err(ApiError::new(Code::InvalidJson, "The body must be a JSON object without repeated names"))
         }
         Err(_) => Err(Code::InvalidJson.into()),
+    }
+}
+
+/// Reads a body, of a bounded size and in a bounded time.
+pub(crate) async fn body(request: Request) -> Result<Bytes, ApiError> {
+    let told = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Code::TooLarge.into());
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY).collect();
+    match tokio::time::timeout(BODY_DEADLINE, body).await {
+        Err(_) => Err(Code::RequestTimeout.into()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Code::TooLarge.into()),
+        Ok(Err(_)) => Err(ApiError::new(Code::Invalid, "The body ended early")),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod playback;
 pub mod rate;
 pub mod readiness;
 pub mod room;
+pub mod staff;
 pub mod time;
 
 pub use id::{ConnectionId, Incarnation, RoomId, SessionId, UserId};

@@ -34,9 +34,11 @@ pub mod audit;
 pub mod chat;
 pub mod keys;
 pub mod outbox;
+pub mod panel;
 pub mod participants;
 pub mod rooms;
 pub mod sessions;
+pub mod staff;
 pub mod users;
 
 mod batch;
