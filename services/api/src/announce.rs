@@ -67,6 +67,7 @@ pub(crate) async fn revocation(app: &App, revoked: sessions::Revocation) {
         id: revoked.id,
         user: bytes(revoked.user),
         session: revoked.session.map(|session| session.as_bytes().to_vec()).unwrap_or_default(),
+        created_at: revoked.created_at.0,
     });
     if let Err(error) = app.rooms.publish_all(&event(kind)).await {
         tracing::debug!(error = chain(&error), "nodes will find out by themselves that a session ended");

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use serde_json::Value;
+use serde_json::{Value, json};
 use streamit_domain::audit::{Action, ActorKind, truncated};
 use streamit_domain::{RoomId, Timestamp, UserId};
 use streamit_edge::Peer;
 use streamit_storage::audit::{self, Record};
+use streamit_storage::rooms::Returned;
 use streamit_storage::users::User;
 use streamit_storage::{Result, Tx};
+use streamit_wire::v1;
 
 use crate::app::App;
 
@@ -127,9 +129,9 @@ impl Note {
         Self { reason: reason.map(str::to_owned), ..self }
     }
 
-    fn record(self, app: &App, at: Timestamp) -> Record {
+    fn at(self, id: uuid::Uuid, at: Timestamp) -> Record {
         Record {
-            id: app.entropy.uuid_v7(at.0),
+            id,
             at,
             action: self.action,
             actor_kind: self.origin.kind,
@@ -145,10 +147,33 @@ impl Note {
     }
 }
 
+/// A room went back to its host.
+pub(crate) fn returned(back: &Returned) -> Note {
+    let (from, to) = (json!({"host": back.from}), json!({"host": back.host}));
+    Origin::system().did(Action::HostReturned).in_room(back.room).to(back.host).from(from).into(to)
+}
+
+/// Playback commands that a node carried out. What can't be read is left out.
+pub(crate) fn playback(acts: &[v1::PlaybackAct]) -> Vec<Record> {
+    let read = |act: &v1::PlaybackAct| {
+        let deed = match v1::PlaybackDeed::try_from(act.deed).ok()? {
+            v1::PlaybackDeed::Unspecified => return None,
+            v1::PlaybackDeed::Play => "PLAY",
+            v1::PlaybackDeed::Pause => "PAUSE",
+            v1::PlaybackDeed::Seek => "SEEK",
+        };
+        let (user, room) = (UserId::from_slice(&act.user).ok()?, RoomId::from_slice(&act.room).ok()?);
+        let note = Origin::member(user, false).did(Action::Playback).in_room(room);
+        let note = note.into(json!({"command": deed, "time": act.time, "version": act.version}));
+        Some(note.at(uuid::Uuid::from_slice(&act.id).ok()?, Timestamp(act.at)))
+    };
+    acts.iter().filter_map(read).collect()
+}
+
 /// Writes down what the transaction does.
 pub(crate) async fn write(app: &App, tx: &mut Tx, note: Note) -> Result<()> {
-    let record = note.record(app, app.now());
-    audit::insert(tx, &[record]).await?;
+    let now = app.now();
+    audit::insert(tx, &[note.at(app.entropy.uuid_v7(now.0), now)]).await?;
     Ok(())
 }
 

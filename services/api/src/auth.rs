@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
 use streamit_domain::account::{Email, check_new_password};
+use streamit_domain::audit::Action;
 use streamit_domain::{DisplayName, SessionId, Timestamp, UserId};
 use streamit_edge::Peer;
 use streamit_storage::Tx;
@@ -19,14 +20,15 @@ use streamit_storage::users::{self, NewUser, User};
 use streamit_wire::Code;
 use streamit_wire::token::{AUDIENCE, Claims, ISSUER};
 
-use crate::announce;
 use crate::app::App;
+use crate::audit::Origin;
 use crate::http::caller::{self, Caller};
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
 use crate::http::origin::refuse_cross_site;
 use crate::identity::secrets;
 use crate::limits::Limit;
+use crate::{announce, audit};
 
 /// How long a session lives without being refreshed.
 const SESSION: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -106,6 +108,7 @@ struct LoggedIn {
 pub(crate) async fn register(
     State(app): State<App>,
     peer: Peer,
+    origin: Origin,
     headers: HeaderMap,
     Json(body): Json<Register>,
 ) -> Result<Response> {
@@ -114,7 +117,7 @@ pub(crate) async fn register(
     let hash = app.passwords.hash(body.password, &*app.entropy).await?;
     let now = app.now();
     let user = NewUser::account(user_id(&app, now), body.email, body.display_name, hash, now);
-    let visit = Visit::of(&app, peer, &headers).await?;
+    let visit = Visit::of(&app, peer, origin, &headers).await?;
     come_in(&app, &visit, &user, StatusCode::CREATED).await
 }
 
@@ -122,17 +125,25 @@ pub(crate) async fn register(
 pub(crate) async fn login(
     State(app): State<App>,
     peer: Peer,
+    origin: Origin,
     headers: HeaderMap,
     Json(body): Json<Login>,
 ) -> Result<Response> {
     let Attempt { account, is_right } = attempt(&app, &peer, &body.email, body.password).await?;
-    let user = account.filter(|_| is_right).ok_or(Code::Credentials)?;
+    let Some(user) = account.as_ref().filter(|_| is_right) else {
+        let note = origin.did(Action::LoginFailed);
+        let note = if let Some(account) = account { note.to(account.id) } else { note };
+        audit::write_alone(&app, note).await?;
+        return Err(Code::Credentials.into());
+    };
     if !user.is_active {
+        audit::write_alone(&app, origin.did(Action::LoginFailed).to(user.id)).await?;
         return Err(ApiError::new(Code::Forbidden, "This account is banned"));
     }
-    let (visit, now) = (Visit::of(&app, peer, &headers).await?, app.now());
+    let (visit, now) = (Visit::of(&app, peer, origin, &headers).await?, app.now());
     let mut tx = app.store.begin().await?;
     let opened = open_session(&app, &mut tx, user.id, &visit, now).await?;
+    audit::write(&app, &mut tx, visit.origin.known(user).did(Action::LoggedIn)).await?;
     tx.commit().await?;
     opened.respond(&app, &user.display_name, user.is_guest, StatusCode::OK)
 }
@@ -163,13 +174,14 @@ pub(crate) async fn attempt(app: &App, peer: &Peer, email: &str, password: Secre
 pub(crate) async fn guest(
     State(app): State<App>,
     peer: Peer,
+    origin: Origin,
     headers: HeaderMap,
     Json(body): Json<Guest>,
 ) -> Result<Response> {
     app.take(Limit::guests(&peer)).await?;
     let now = app.now();
     let user = NewUser::guest(user_id(&app, now), body.display_name, now);
-    let visit = Visit::of(&app, peer, &headers).await?;
+    let visit = Visit::of(&app, peer, origin, &headers).await?;
     come_in(&app, &visit, &user, StatusCode::OK).await
 }
 
@@ -178,12 +190,19 @@ async fn come_in(app: &App, visit: &Visit, user: &NewUser, status: StatusCode) -
     let mut tx = app.store.begin().await?;
     users::insert(&mut tx, user).await?;
     let opened = open_session(app, &mut tx, user.id, visit, user.created_at).await?;
+    let is_guest = user.email.is_none();
+    let action = if is_guest { Action::GuestCame } else { Action::Registered };
+    audit::write(app, &mut tx, visit.origin.clone().as_user(user.id, is_guest).did(action)).await?;
     tx.commit().await?;
-    opened.respond(app, &user.display_name, user.email.is_none(), status)
+    opened.respond(app, &user.display_name, is_guest, status)
 }
 
 /// Gives the next pair of tokens for a refresh token.
-pub(crate) async fn refresh(State(app): State<App>, Json(body): Json<RefreshToken>) -> Result<Response> {
+pub(crate) async fn refresh(
+    State(app): State<App>,
+    origin: Origin,
+    Json(body): Json<RefreshToken>,
+) -> Result<Response> {
     let now = app.now();
     let mut tx = app.store.begin().await?;
     match sessions::use_refresh(&mut tx, &secrets::digest(body.0.expose_secret()), now).await? {
@@ -197,7 +216,7 @@ pub(crate) async fn refresh(State(app): State<App>, Json(body): Json<RefreshToke
         Refresh::Reused(session) => {
             // Two people have the token, and one of them should not: end the session for both.
             tracing::warn!(session.id = %session, "a refresh token was used again: its session ends");
-            end_session(&app, tx, session, now).await?;
+            end_session(&app, tx, session, &origin, Action::TokenReused, now).await?;
             Err(Code::SessionRevoked.into())
         }
         Refresh::Unknown => Err(Code::Unauthenticated.into()),
@@ -205,7 +224,12 @@ pub(crate) async fn refresh(State(app): State<App>, Json(body): Json<RefreshToke
 }
 
 /// Ends the session, if there is one. Says yes to everybody, so that clients can just forget what they have.
-pub(crate) async fn logout(State(app): State<App>, peer: Peer, parts: Parts) -> Result<Response> {
+pub(crate) async fn logout(
+    State(app): State<App>,
+    peer: Peer,
+    origin: Origin,
+    parts: Parts,
+) -> Result<Response> {
     let now = app.now();
     // An old token still says whose it was: its signature holds.
     let bearer =
@@ -222,11 +246,9 @@ pub(crate) async fn logout(State(app): State<App>, peer: Peer, parts: Parts) -> 
         }
         None => None,
     };
-    if let Some(session) = bearer {
-        end_session(&app, app.store.begin().await?, session, now).await?;
-    }
-    if let Some(session) = cookie.filter(|session| Some(*session) != bearer) {
-        end_session(&app, app.store.begin().await?, session, now).await?;
+    let ended = [bearer, cookie.filter(|session| Some(*session) != bearer)];
+    for session in ended.into_iter().flatten() {
+        end_session(&app, app.store.begin().await?, session, &origin, Action::LoggedOut, now).await?;
     }
     let mut response = Json(json!({"success": true})).into_response();
     response.headers_mut().extend(caller::clear_cookie(peer.is_tls).map(|value| (SET_COOKIE, value)));
@@ -245,9 +267,19 @@ pub(crate) async fn me(caller: Caller) -> Json<serde_json::Value> {
     }))
 }
 
-async fn end_session(app: &App, mut tx: Tx, session: SessionId, now: Timestamp) -> Result<()> {
+async fn end_session(
+    app: &App,
+    mut tx: Tx,
+    session: SessionId,
+    origin: &Origin,
+    action: Action,
+    now: Timestamp,
+) -> Result<()> {
     let Some((session, user)) = sessions::live(&mut tx, session, now).await? else { return Ok(()) };
     let Some(id) = sessions::revoke(&mut tx, session.id, now).await? else { return Ok(()) };
+    // Whoever uses a token again need not be the one whose it is.
+    let who = if action == Action::LoggedOut { origin.clone().known(&user) } else { origin.clone() };
+    audit::write(app, &mut tx, who.did(action).to(user.id)).await?;
     tx.commit().await?;
     let revoked = Revocation { id, user: user.id, session: Some(session.id), created_at: now };
     let told = app.clone();
@@ -272,17 +304,19 @@ struct Tokens {
 
 /// Where somebody comes from. Known before a transaction begins, so that none has to wait for it.
 struct Visit {
-    /// Hashed.
-    address: String,
+    /// What the address is in, hashed: guests who are banned are known by it.
+    network: String,
+    origin: Origin,
     agent: Option<String>,
     is_tls: bool,
 }
 
 impl Visit {
-    async fn of(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Self> {
+    async fn of(app: &App, peer: Peer, origin: Origin, headers: &HeaderMap) -> Result<Self> {
         let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         Ok(Self {
-            address: app.hashed(&peer.address.to_string()).await?,
+            network: app.hashed(&peer.limit_key()).await?,
+            origin,
             agent: agent.map(|agent| agent.chars().take(USER_AGENT_KEPT).collect()),
             is_tls: peer.is_tls,
         })
@@ -298,7 +332,7 @@ async fn open_session(app: &App, tx: &mut Tx, user: UserId, visit: &Visit, now: 
         user,
         cookie_hash: Some(&cookie_hash),
         user_agent: visit.agent.as_deref(),
-        address: Some(&visit.address),
+        address: Some(&visit.network),
         created_at: now,
         expires_at: session_end(app, now),
     };
@@ -370,14 +404,15 @@ mod tests {
     async fn every_login_costs_one_hash_whoever_it_is_for() {
         let (app, _dir) = crate::testing::app().await;
         let peer = Peer { address: std::net::Ipv4Addr::LOCALHOST.into(), is_tls: false };
+        let origin = || Origin::stranger(&peer, None);
         let guest = Json(Guest { display_name: DisplayName::parse("Ana").unwrap() });
-        super::guest(State(app.clone()), peer, HeaderMap::new(), guest).await.unwrap();
+        super::guest(State(app.clone()), peer, origin(), HeaderMap::new(), guest).await.unwrap();
         let known = Register {
             email: Email::parse("ana@example.org").unwrap(),
             password: "correct horse".into(),
             display_name: DisplayName::parse("Ana").unwrap(),
         };
-        register(State(app.clone()), peer, HeaderMap::new(), Json(known)).await.unwrap();
+        register(State(app.clone()), peer, origin(), HeaderMap::new(), Json(known)).await.unwrap();
 
         let attempts = [
             ("ana@example.org", "correct horse"),
@@ -387,7 +422,7 @@ mod tests {
         ];
         for (n, (email, password)) in (1..).zip(attempts) {
             let body = Json(Login { email: email.into(), password: password.into() });
-            let reply = login(State(app.clone()), peer, HeaderMap::new(), body).await;
+            let reply = login(State(app.clone()), peer, origin(), HeaderMap::new(), body).await;
             assert_eq!(reply.is_ok(), n == 1, "{email}");
             assert_eq!(app.passwords.checked(), n, "{email}");
         }

@@ -167,11 +167,19 @@ impl Authority for Service {
                     id: entry.id,
                     user: entry.user.as_bytes().to_vec(),
                     session: entry.session.map(|session| session.as_bytes().to_vec()).unwrap_or_default(),
+                    created_at: entry.created_at.0,
                 })
                 .collect();
             Ok(v1::RevocationsReply { entries, head })
         })
         .await
+    }
+
+    async fn erasures(
+        &self,
+        request: Request<v1::ErasuresRequest>,
+    ) -> Result<Response<v1::ErasuresReply>, Status> {
+        answer(rooms::erasures(&self.app, request.into_inner())).await
     }
 
     async fn moderate(

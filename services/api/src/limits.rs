@@ -46,6 +46,16 @@ impl Limit {
         Self { name: "room-password-for", rate: Rate::per_minute(60), about: room.to_string() }
     }
 
+    /// Reports of a person.
+    pub(crate) fn reports_by(user: UserId) -> Self {
+        Self { name: "report", rate: Rate::per_minute(10), about: user.to_string() }
+    }
+
+    /// Refused joins of a person that are written down.
+    pub(crate) fn refusals(user: UserId) -> Self {
+        Self { name: "refusal", rate: Rate::per_minute(10), about: user.to_string() }
+    }
+
     /// Codes without a room, from an address.
     pub(crate) fn unknown_codes(peer: &Peer) -> Self {
         Self { name: "room-code", rate: Rate::per_minute(60), about: peer.limit_key() }

@@ -1,12 +1,17 @@
 //! `/api/rooms/`: one file per kind of call. What they share: how a room is named in a body, and finding it.
 
+mod audit;
+mod authority;
+mod bans;
 mod detail;
 mod door;
+pub(crate) mod erase;
 mod listing;
-mod manage;
+pub(crate) mod manage;
 mod messages;
 pub(crate) mod moderate;
 mod open;
+mod report;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -17,6 +22,7 @@ use streamit_storage::rooms::{self, Room};
 use streamit_storage::{Read, Tx};
 use streamit_wire::Code;
 
+pub(crate) use self::authority::By;
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::Result;
@@ -37,6 +43,8 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/rooms/unmute/", post(moderate::unmute))
         .route("/api/rooms/transfer/", post(moderate::transfer))
         .route("/api/rooms/cohost/", post(moderate::cohost))
+        .route("/api/rooms/erase/", post(erase::erase))
+        .route("/api/rooms/report/", post(report::report))
         .route("/api/rooms/leave/", post(manage::leave))
         .route("/api/rooms/delete/", post(manage::delete))
         .route("/api/rooms/settings/", post(manage::settings))
@@ -48,6 +56,8 @@ pub(crate) fn router() -> Router<App> {
         .route("/api/rooms/{code}/door/", get(door::door))
         .route("/api/rooms/{code}/participants/", get(detail::participants))
         .route("/api/rooms/{code}/messages/", get(messages::page))
+        .route("/api/rooms/{code}/bans/", get(bans::list))
+        .route("/api/rooms/{code}/audit/", get(audit::list))
 }
 
 /// How a body names a room.

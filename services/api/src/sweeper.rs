@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use streamit_bus::{Cas, Expect, Online};
+use streamit_domain::audit::Action;
 use streamit_domain::playback::Command;
 use streamit_domain::room::Life;
 use streamit_domain::{Playback, RoomId, Timestamp, UserId};
@@ -14,6 +15,7 @@ use streamit_storage::rooms;
 
 use crate::announce;
 use crate::app::App;
+use crate::audit::{self, Origin};
 use crate::http::error::{ApiError, Result};
 use streamit_wire::Code;
 
@@ -171,6 +173,8 @@ async fn empty_rooms(app: &App) -> Result<()> {
             continue;
         }
         let ended = rooms::end(&mut tx, room.id, Life::Expired, app.now()).await?;
+        let note = Origin::system().did(Action::RoomExpired).in_room(room.id);
+        audit::write(app, &mut tx, note).await?;
         tx.commit().await?;
         if let Some(version) = ended {
             tracing::info!(room.id = %room.id, "a room expired");

@@ -37,8 +37,9 @@ const LATELY: Duration = Duration::from_secs(60);
 const TOLD_AT_ONCE: usize = 32;
 
 /// The way to the workers. They end when the last handle is gone and everything is stored.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Appender {
+    app: App,
     queues: Vec<mpsc::Sender<Job>>,
 }
 
@@ -59,7 +60,7 @@ impl Appender {
             tokio::spawn(tell(app.clone(), news));
             queue
         };
-        Self { queues: (0..QUEUES).map(queue).collect() }
+        Self { app: app.clone(), queues: (0..QUEUES).map(queue).collect() }
     }
 
     /// Stores drafts and answers each, in order.
@@ -96,7 +97,8 @@ impl Appender {
         if !results.is_empty() && results.iter().all(|result| matches!(result, Err(Code::TryAgain))) {
             return Err(Code::TryAgain);
         }
-        Ok(results.into_iter().map(view).collect())
+        let now = self.app.now();
+        Ok(results.into_iter().map(|result| view(result, now)).collect())
     }
 
     fn queue(&self, room: RoomId) -> usize {
@@ -120,7 +122,7 @@ fn read(draft: v1::ChatDraft) -> Result<Draft, Code> {
     })
 }
 
-fn view(result: Result<Append, Code>) -> v1::Appended {
+fn view(result: Result<Append, Code>, now: Timestamp) -> v1::Appended {
     let refused = |code, epoch| v1::Appended { error: word(code), epoch, ..Default::default() };
     match result {
         Err(code) => refused(code, 0),
@@ -134,6 +136,10 @@ fn view(result: Result<Append, Code>) -> v1::Appended {
                 epoch,
                 ..Default::default()
             },
+            Outcome::Refused(Refusal::SlowMode(until)) => {
+                let wait = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0);
+                v1::Appended { retry_in_ms: wait.max(1), ..refused(Code::SlowMode, epoch) }
+            }
             Outcome::Refused(refusal) => refused(
                 match refusal {
                     Refusal::NoRoom => Code::RoomNotFound,
@@ -141,6 +147,9 @@ fn view(result: Result<Append, Code>) -> v1::Appended {
                     Refusal::NotApproved => Code::NotApproved,
                     Refusal::ChatDisabled => Code::ChatDisabled,
                     Refusal::Muted(_) => Code::Muted,
+                    Refusal::ChatLocked => Code::ChatLocked,
+                    Refusal::SlowMode(_) => Code::SlowMode,
+                    Refusal::Blocked => Code::WordBlocked,
                 },
                 epoch,
             ),

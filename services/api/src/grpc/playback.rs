@@ -1,12 +1,13 @@
 //! Playback as last saved: what a room goes on from when its live state was lost.
 
 use streamit_domain::{Playback, RoomId};
-use streamit_storage::rooms;
+use streamit_storage::{audit as records, rooms};
 use streamit_wire::v1;
 use tonic::Status;
 
 use super::{check_count, failed, room_id};
 use crate::app::App;
+use crate::audit;
 
 pub(super) async fn load(
     app: &App,
@@ -24,6 +25,12 @@ pub(super) async fn save(
 ) -> Result<v1::SavePlaybackReply, Status> {
     let saved = request.rooms;
     check_count(saved.len())?;
+    check_count(request.acts.len())?;
+    let acts = audit::playback(&request.acts);
+    if acts.len() < request.acts.len() || request.acts_lost > 0 {
+        let lost = request.acts_lost + (request.acts.len() - acts.len()) as u64;
+        tracing::warn!(lost, "playback commands are missing in the audit log");
+    }
     let read = |saved: &v1::SavedPlayback| {
         let room = RoomId::from_slice(&saved.room).ok()?;
         Some((room, Playback::try_from(saved.playback.as_ref()?).ok()?))
@@ -35,6 +42,7 @@ pub(super) async fn save(
     let save = async {
         let mut tx = app.store.begin().await?;
         rooms::save_playback(&mut tx, &states).await?;
+        records::insert(&mut tx, &acts).await?;
         tx.commit().await
     };
     save.await.map_err(failed)?;

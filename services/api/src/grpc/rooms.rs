@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use streamit_domain::{RoomId, Timestamp, UserId};
 use streamit_storage::chat::{self, Range};
+use streamit_storage::participants;
 use streamit_storage::rooms::{self, HostReport, Seen};
 use streamit_wire::{Code, v1};
 use tonic::Status;
 
 use super::{check_count, failed, room_id, status};
-use crate::announce;
 use crate::app::App;
+use crate::audit::{self, Origin};
 use crate::convert;
 use crate::http::error::{ApiError, Result};
+use crate::rooms::By;
 use crate::rooms::moderate::{self, Action};
+use crate::announce;
 
 /// No version or number comes near this: they travel as JSON numbers, too.
 const MOST_VERSION: u64 = (1 << 53) - 1;
@@ -50,6 +53,7 @@ pub(super) async fn versions(app: &App, request: v1::VersionsRequest) -> Result<
             epoch: versions.epoch,
             chat_head: versions.chat_head,
             fence: versions.fence,
+            erasures: versions.erasures,
         })
         .collect();
     Ok(v1::VersionsReply { rooms })
@@ -71,7 +75,16 @@ pub(super) async fn history(app: &App, request: v1::HistoryRequest) -> Result<v1
         head: history.head,
         kept_from: history.kept_from,
         epoch: history.epoch,
+        erasures: history.erasures,
     })
+}
+
+pub(super) async fn erasures(app: &App, request: v1::ErasuresRequest) -> Result<v1::ErasuresReply, Status> {
+    let room = room_id(&request.room)?;
+    let mut read = app.store.read().await.map_err(failed)?;
+    let erased = chat::erased_since(&mut read, room, request.after, request.from).await.map_err(failed)?;
+    let (tombstones, erasures, epoch) = erased.ok_or_else(|| status(Code::RoomNotFound.into()))?;
+    Ok(v1::ErasuresReply { tombstones: tombstones.iter().map(convert::message).collect(), erasures, epoch })
 }
 
 pub(super) async fn report_hosts(
@@ -91,8 +104,11 @@ pub(super) async fn report_hosts(
     let reports: Vec<_> = request.reports.iter().filter_map(read).collect();
     let store = async {
         let mut tx = app.store.begin().await?;
-        let changed = rooms::report_hosts(&mut tx, &reports, app.now()).await?;
-        tx.commit().await.map(|()| changed)
+        let heard = rooms::report_hosts(&mut tx, &reports, app.now()).await?;
+        for back in &heard.returned {
+            audit::write(app, &mut tx, audit::returned(back)).await?;
+        }
+        tx.commit().await.map(|()| heard.changed)
     };
     announce::facts_of(app, store.await.map_err(failed)?).await;
     Ok(v1::ReportHostsReply {})
@@ -149,5 +165,7 @@ pub(super) async fn moderate(app: &App, request: &v1::ModerateRequest) -> Result
     };
     let room = RoomId::from_slice(&request.room)?;
     let (actor, target) = (UserId::from_slice(&request.actor)?, UserId::from_slice(&request.target)?);
-    moderate::act(app, room, actor, target, action).await
+    let entry = participants::get(&mut app.store.read().await?, room, actor).await?;
+    let origin = Origin::member(actor, entry.is_some_and(|entry| entry.is_guest));
+    moderate::act(app, room, &By::member(&origin, actor), target, action).await
 }

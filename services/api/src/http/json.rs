@@ -162,6 +162,25 @@ impl Fields {
         }
     }
 
+    /// A list of texts, if it is there.
+    pub(crate) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let wrong = || format!("{name} must be a list of texts");
+        match self.take(name)? {
+            Value::Array(items) => {
+                let texts: Option<Vec<String>> =
+                    items.into_iter().map(|item| item.as_str().map(str::to_owned)).collect();
+                if texts.is_none() {
+                    self.refuse(name, wrong());
+                }
+                texts
+            }
+            _ => {
+                self.refuse(name, wrong());
+                None
+            }
+        }
+    }
+
     /// Text, if it is there and is text; what else may stand there is for the caller to judge.
     pub(crate) fn word(&mut self, name: &str) -> Option<String> {
         match self.take(name)? {

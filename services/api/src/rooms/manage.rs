@@ -2,23 +2,24 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use streamit_domain::audit::Action as Audited;
 use streamit_domain::room::{
     DRIFT_ENTER_MS, DRIFT_LEAVE_MS, DRIFT_SEEK_MS, Drift, EXPIRY_DAYS, HOST_GRACE_SECONDS, Life, OnHostLost,
-    ReadinessMode, SYNC_THRESHOLD_MS, Settings, Source, Standing,
+    ReadinessMode, SLOW_MODE_SECONDS, SYNC_THRESHOLD_MS, Settings, Source, Standing,
 };
-use streamit_domain::{Invalid, RoomId, UserId};
-use streamit_storage::rooms::{self, Room};
-use streamit_storage::{Tx, participants};
+use streamit_domain::{Invalid, RoomId, words};
+use streamit_storage::{participants, rooms};
 use streamit_wire::Code;
 use url::Url;
 
+use super::authority::By;
 use super::{OfRoom, RoomRef, lock};
-use crate::announce;
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
+use crate::{announce, audit};
 
 const MAX_URL: usize = 2048;
 const MAX_TITLE: usize = 200;
@@ -48,6 +49,7 @@ pub(crate) async fn leave(
         }
         let (user, now) = (caller.user, app.now());
         let change = participants::set_standing(&mut tx, room.id, user, Standing::Left, None, now).await?;
+        audit::write(&app, &mut tx, caller.origin.did(Audited::Left).in_room(room.id)).await?;
         tx.commit().await?;
         if let Some(change) = change.filter(|change| change.facts_changed) {
             announce::facts(&app, room.id, change.participant.changed_version).await;
@@ -58,31 +60,32 @@ pub(crate) async fn leave(
     Ok(Json(json!({"left": true})))
 }
 
-/// `rooms/delete/`: by the host, or by the one who opened the room. Who has it only until somebody is back must not end it.
+/// `rooms/delete/`: by the host, or by the one who opened the room.
 pub(crate) async fn delete(
     State(app): State<App>,
     caller: Caller,
     Json(OfRoom(room)): Json<OfRoom>,
 ) -> Result<Json<Value>> {
     let room = room.resolve(&app, &caller).await?;
+    close(&app, room, &By::caller(&caller)).await?;
+    Ok(Json(json!({"deleted": true})))
+}
+
+/// Closes a room, if `by` may.
+pub(crate) async fn close(app: &App, room: RoomId, by: &By<'_>) -> Result<()> {
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
         let room = lock(&mut tx, room).await?;
-        if room.owner != caller.user {
-            host_only(&room, caller.user)?;
-            if room.lost_host.is_some() {
-                return Err(ApiError::new(Code::Forbidden, "The room goes back to its host, who is away"));
-            }
-        }
+        by.may_close(&room)?;
         let version = rooms::end(&mut tx, room.id, Life::Closed, app.now()).await?;
+        audit::write(app, &mut tx, by.did(Audited::RoomClosed).in_room(room.id)).await?;
         tx.commit().await?;
         if let Some(version) = version {
-            announce::facts(&app, room.id, version).await;
+            announce::facts(app, room.id, version).await;
         }
         Ok(())
     })
-    .await?;
-    Ok(Json(json!({"deleted": true})))
+    .await
 }
 
 /// Body of `rooms/settings/`: any of them.
@@ -97,6 +100,10 @@ pub(crate) struct Change {
     drift_enter_ms: Option<u32>,
     drift_leave_ms: Option<u32>,
     drift_seek_ms: Option<u32>,
+    is_locked: Option<bool>,
+    is_chat_locked: Option<bool>,
+    slow_mode_seconds: Option<u32>,
+    blocked_words: Option<Vec<String>>,
 }
 
 impl Input for Change {
@@ -121,6 +128,13 @@ impl Input for Change {
         let drift_enter_ms = fields.whole("drift_enter_ms", DRIFT_ENTER_MS);
         let drift_leave_ms = fields.whole("drift_leave_ms", DRIFT_LEAVE_MS);
         let drift_seek_ms = fields.whole("drift_seek_ms", DRIFT_SEEK_MS);
+        let is_locked = fields.flag("is_locked");
+        let is_chat_locked = fields.flag("is_chat_locked");
+        let slow_mode_seconds = fields.whole("slow_mode_seconds", SLOW_MODE_SECONDS);
+        let blocked_words = fields.texts("blocked_words").and_then(|list| {
+            let list = words::patterns(list.iter().map(String::as_str));
+            list.map_err(|why| fields.refuse("blocked_words", why.0)).ok()
+        });
         Some(Self {
             room: room?,
             is_chat_enabled,
@@ -132,6 +146,10 @@ impl Input for Change {
             drift_enter_ms,
             drift_leave_ms,
             drift_seek_ms,
+            is_locked,
+            is_chat_locked,
+            slow_mode_seconds,
+            blocked_words,
         })
     }
 }
@@ -155,6 +173,9 @@ impl Change {
             sync_threshold_ms: self.sync_threshold_ms.unwrap_or(old.sync_threshold_ms),
             readiness: self.readiness.unwrap_or(old.readiness),
             drift,
+            is_locked: self.is_locked.unwrap_or(old.is_locked),
+            is_chat_locked: self.is_chat_locked.unwrap_or(old.is_chat_locked),
+            slow_mode_seconds: self.slow_mode_seconds.unwrap_or(old.slow_mode_seconds),
         })
     }
 }
@@ -171,6 +192,9 @@ pub(super) struct SettingsView {
     drift_enter_ms: u32,
     drift_leave_ms: u32,
     drift_seek_ms: u32,
+    is_locked: bool,
+    is_chat_locked: bool,
+    slow_mode_seconds: u32,
 }
 
 impl From<Settings> for SettingsView {
@@ -185,6 +209,9 @@ impl From<Settings> for SettingsView {
             drift_enter_ms: settings.drift.enter_ms,
             drift_leave_ms: settings.drift.leave_ms,
             drift_seek_ms: settings.drift.seek_ms,
+            is_locked: settings.is_locked,
+            is_chat_locked: settings.is_chat_locked,
+            slow_mode_seconds: settings.slow_mode_seconds,
         }
     }
 }
@@ -195,6 +222,7 @@ pub(crate) struct Changed {
     room_id: RoomId,
     #[serde(flatten)]
     settings: SettingsView,
+    blocked_words: Vec<String>,
 }
 
 /// `rooms/settings/`.
@@ -203,24 +231,66 @@ pub(crate) async fn settings(
     caller: Caller,
     Json(body): Json<Change>,
 ) -> Result<Json<Changed>> {
-    let room = body.room.resolve(&app, &caller).await?;
-    let body = &body;
-    let settings = app
-        .retrying(|| async {
-            let mut tx = app.store.begin().await?;
-            let room = hosted(&mut tx, room, caller.user).await?;
-            let settings = body.of(room.settings)?;
-            if settings != room.settings {
-                let version = rooms::update_settings(&mut tx, room.id, &settings).await?;
-                tx.commit().await?;
-                if let Some(version) = version {
-                    announce::facts(&app, room.id, version).await;
-                }
-            }
-            Ok(settings)
-        })
-        .await?;
-    Ok(Json(Changed { room_id: room, settings: settings.into() }))
+    let room_id = body.room.resolve(&app, &caller).await?;
+    let words = body.blocked_words.clone();
+    let change = |old: Settings| body.of(old);
+    let (settings, blocked_words) = update(&app, room_id, &By::caller(&caller), change, words).await?;
+    Ok(Json(Changed { room_id, settings: settings.into(), blocked_words }))
+}
+
+/// Changes settings, if `by` may: those that `change` makes of the old ones, and what must not be said, if that is given.
+/// Gives how they are now.
+pub(crate) async fn update(
+    app: &App,
+    room: RoomId,
+    by: &By<'_>,
+    change: impl Fn(Settings) -> Result<Settings>,
+    words: Option<Vec<String>>,
+) -> Result<(Settings, Vec<String>)> {
+    app.retrying(|| async {
+        let mut tx = app.store.begin().await?;
+        let room = lock(&mut tx, room).await?;
+        by.host_only(&room)?;
+        let (settings, old_words) = (change(room.settings)?, rooms::blocked_words(&mut tx, room.id).await?);
+        let words = words.as_ref().unwrap_or(&old_words);
+        let (new_settings, new_words) = (settings != room.settings, *words != old_words);
+        let mut version = None;
+        if new_settings {
+            version = rooms::update_settings(&mut tx, room.id, &settings).await?;
+            let (before, after) = differences(room.settings, settings);
+            let note = by.did(Audited::SettingsChanged).in_room(room.id).from(before).into(after);
+            audit::write(app, &mut tx, note).await?;
+        }
+        if new_words {
+            rooms::set_blocked_words(&mut tx, room.id, words).await?;
+            let note = by.did(Audited::WordsChanged).in_room(room.id);
+            audit::write(app, &mut tx, note.from(json!(old_words)).into(json!(words))).await?;
+        }
+        if new_settings || new_words {
+            tx.commit().await?;
+        }
+        if let Some(version) = version {
+            announce::facts(app, room.id, version).await;
+        }
+        Ok((settings, words.clone()))
+    })
+    .await
+}
+
+/// What of the settings was changed, before and after.
+fn differences(old: Settings, new: Settings) -> (Value, Value) {
+    let fields = |settings: Settings| match serde_json::to_value(SettingsView::from(settings)) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let (mut before, mut after) = (fields(old), fields(new));
+    let same: Vec<String> =
+        before.iter().filter(|(name, value)| after.get(*name) == Some(value)).map(|(name, _)| name.clone()).collect();
+    for name in same {
+        before.remove(&name);
+        after.remove(&name);
+    }
+    (Value::Object(before), Value::Object(after))
 }
 
 /// Body of `rooms/source/`: `url` and maybe `title`, or `provider` and `video_id`.
@@ -284,9 +354,14 @@ pub(crate) async fn source(
     let source = &body.source;
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
-        let room = hosted(&mut tx, room_id, caller.user).await?;
+        let room = lock(&mut tx, room_id).await?;
+        let by = By::caller(&caller);
+        by.host_only(&room)?;
         if room.source.as_ref() != Some(source) {
             let version = rooms::set_source(&mut tx, room.id, Some(source)).await?;
+            let note = by.did(Audited::SourceChanged).in_room(room.id).into(audited(source));
+            let note = if let Some(old) = &room.source { note.from(audited(old)) } else { note };
+            audit::write(&app, &mut tx, note).await?;
             tx.commit().await?;
             if let Some(version) = version {
                 announce::facts(&app, room.id, version).await;
@@ -299,15 +374,10 @@ pub(crate) async fn source(
     Ok(Json(Watched { room_id, video_provider: provider, video_id, url, title }))
 }
 
-/// The room, under its lock, if the caller is its host.
-async fn hosted(tx: &mut Tx, room: RoomId, caller: UserId) -> Result<Room> {
-    let room = lock(tx, room).await?;
-    host_only(&room, caller)?;
-    Ok(room)
-}
-
-fn host_only(room: &Room, caller: UserId) -> Result<()> {
-    if room.host == caller { Ok(()) } else { Err(Code::HostOnly.into()) }
+/// What is being watched, as the audit log has it: without the query of an address, which may hold a secret.
+fn audited(source: &Source) -> Value {
+    let url = source.url.as_deref().map(|url| url.split(['?', '#']).next().unwrap_or_default());
+    json!({"url": url, "title": source.title, "provider": source.provider, "video_id": source.video_id})
 }
 
 #[cfg(test)]

@@ -1,23 +1,25 @@
-//! What the host does about people: one call each, and one function behind them, which the WebSocket's commands
-//! reach over gRPC too.
+//! What hosts and co-hosts do about people: one call each, and one function behind them, which the WebSocket's commands
+//! reach over gRPC too, and staff from the panel.
 
 use std::time::Duration;
 
 use axum::extract::State;
 use serde_json::{Value, json};
-use streamit_domain::room::{FOREVER, KICK, Role, Standing};
+use streamit_domain::audit::Action as Audited;
+use streamit_domain::room::{Deed, FOREVER, KICK, NETWORK_BAN, Role, Standing};
 use streamit_domain::{RoomId, UserId};
-use streamit_storage::Tx;
-use streamit_storage::participants::{self, Change};
+use streamit_storage::participants::{self, Change, Participant};
 use streamit_storage::rooms::{self, Room};
+use streamit_storage::{Tx, bans};
 use streamit_wire::Code;
 
+use super::authority::By;
 use super::{RoomRef, lock, user_id};
-use crate::announce;
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
+use crate::{announce, audit};
 
 /// The longest mute that has an end, in seconds.
 const LONGEST_MUTE: u32 = 365 * 24 * 3600;
@@ -46,12 +48,34 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// What anybody but the host is told.
-    fn refusal(self) -> ApiError {
+    /// What the rules call it.
+    const fn deed(self) -> Deed {
         match self {
-            Self::Approve => ApiError::new(Code::HostOnly, "Only host can approve"),
-            Self::Reject => ApiError::new(Code::HostOnly, "Only host can reject"),
-            _ => Code::HostOnly.into(),
+            Self::Approve => Deed::Approve,
+            Self::Reject => Deed::Reject,
+            Self::Kick => Deed::Kick,
+            Self::Ban => Deed::Ban,
+            Self::Unban => Deed::Unban,
+            Self::Mute(_) => Deed::Mute,
+            Self::Unmute => Deed::Unmute,
+            Self::Transfer => Deed::Transfer,
+            Self::Cohost(_) => Deed::Cohost,
+        }
+    }
+
+    /// What the audit log calls it.
+    const fn audited(self) -> Audited {
+        match self {
+            Self::Approve => Audited::Approved,
+            Self::Reject => Audited::Rejected,
+            Self::Kick => Audited::Kicked,
+            Self::Ban => Audited::Banned,
+            Self::Unban => Audited::Unbanned,
+            Self::Mute(_) => Audited::Muted,
+            Self::Unmute => Audited::Unmuted,
+            Self::Transfer => Audited::HostChanged,
+            Self::Cohost(true) => Audited::CohostMade,
+            Self::Cohost(false) => Audited::CohostUnmade,
         }
     }
 }
@@ -196,24 +220,29 @@ pub(crate) async fn cohost(
 /// Does what a call asks for, if the caller may.
 async fn act_for(app: &App, caller: &Caller, about: OfPerson, action: Action) -> Result<()> {
     let room = about.room.resolve(app, caller).await?;
-    act(app, room, caller.user, about.user, action).await
+    act(app, room, &By::caller(caller), about.user, action).await
 }
 
-/// Does it, if `actor` may, and tells the room's nodes.
+/// Does it, if `by` may, writes it down, and tells the room's nodes.
 pub(crate) async fn act(
     app: &App,
     room: RoomId,
-    actor: UserId,
+    by: &By<'_>,
     target: UserId,
     action: Action,
 ) -> Result<()> {
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
         let room = lock(&mut tx, room).await?;
-        if room.host != actor {
-            return Err(action.refusal());
-        }
-        if let Some(version) = apply(app, &mut tx, &room, target, action).await? {
+        by.may_try(&mut tx, &room, action.deed()).await?;
+        let entry = participants::get(&mut tx, room.id, target).await?;
+        let entry = entry.ok_or_else(|| ApiError::new(Code::NotFound, "No such participant"))?;
+        by.may(&mut tx, &room, target, Some(&entry), action.deed()).await?;
+        if let Some(version) = apply(app, &mut tx, &room, &entry, action).await? {
+            let after = participants::get(&mut tx, room.id, target).await?;
+            let note = by.did(action.audited()).in_room(room.id).to(target);
+            let note = note.from(view(&entry)).into(after.as_ref().map_or(Value::Null, view));
+            audit::write(app, &mut tx, note).await?;
             tx.commit().await?;
             announce::facts(app, room.id, version).await;
         }
@@ -222,16 +251,34 @@ pub(crate) async fn act(
     .await
 }
 
-/// The change itself, under the room's lock. Gives the new facts version; nothing when it was so already.
-async fn apply(app: &App, tx: &mut Tx, room: &Room, target: UserId, action: Action) -> Result<Option<u64>> {
-    let now = app.now();
-    let entry = participants::get(tx, room.id, target).await?;
-    let entry = entry.ok_or_else(|| ApiError::new(Code::NotFound, "No such participant"))?;
-    let stands = entry.standing;
-    let is_in = matches!(stands, Standing::Approved | Standing::Pending);
+/// An entry as the audit log shows it.
+fn view(entry: &Participant) -> Value {
+    json!({
+        "standing": entry.standing,
+        "role": entry.role,
+        "kicked_until": entry.kicked_until.map(|at| at.0),
+        "muted_until": entry.muted_until.map(|at| at.0),
+    })
+}
 
-    if is_in && matches!(action, Action::Kick | Action::Ban | Action::Mute(_)) {
-        protect(room, target)?;
+/// The change itself, under the room's lock. Gives the new facts version; nothing when it was so already.
+async fn apply(
+    app: &App,
+    tx: &mut Tx,
+    room: &Room,
+    entry: &Participant,
+    action: Action,
+) -> Result<Option<u64>> {
+    let now = app.now();
+    let (target, stands) = (entry.user, entry.standing);
+    let is_in = matches!(stands, Standing::Approved | Standing::Pending);
+    if entry.is_guest {
+        // A guest has no account to be banned by, only a place he came from.
+        match action {
+            Action::Ban => bans::insert(tx, room.id, target, now.plus(NETWORK_BAN), now).await?,
+            Action::Unban => bans::lift(tx, room.id, target).await?,
+            _ => {}
+        }
     }
     let mut set =
         async |standing, until| participants::set_standing(tx, room.id, target, standing, until, now).await;
@@ -274,19 +321,4 @@ async fn apply(app: &App, tx: &mut Tx, room: &Room, target: UserId, action: Acti
 
 fn not_in() -> ApiError {
     ApiError::new(Code::Conflict, "They are not in the room")
-}
-
-/// Nobody acts against the host (who would be himself), the one who opened the room, or a lost host to whom it goes back:
-/// whoever has it for him could keep it like that.
-fn protect(room: &Room, target: UserId) -> Result<()> {
-    if target == room.host {
-        return Err(ApiError::new(Code::Forbidden, "The host can't do that to himself"));
-    }
-    if target == room.owner {
-        return Err(ApiError::new(Code::Forbidden, "Nobody can do that to the one who opened the room"));
-    }
-    if room.lost_host == Some(target) {
-        return Err(ApiError::new(Code::Forbidden, "The room goes back to them when they return"));
-    }
-    Ok(())
 }

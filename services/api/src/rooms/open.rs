@@ -4,21 +4,24 @@ use axum::extract::State;
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use serde_json::json;
+use streamit_domain::audit::Action as Audited;
 use streamit_domain::room::{self, Access, DEFAULT_MAX_MEMBERS, JoinRefusal, Settings, Standing};
 use streamit_domain::{RoomCode, RoomId};
-use streamit_storage::Conflict;
+use streamit_storage::{Conflict, bans};
 use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::{self, NewRoom, Room};
 use streamit_wire::Code;
 
 use super::{by_code, ended_code};
-use crate::announce;
 use crate::app::App;
+use crate::audit::Origin;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
 use crate::identity::secrets;
 use crate::limits::Limit;
+use crate::{announce, audit};
 
 /// How many codes are drawn before we give up. With a million rooms one in two thousand is taken.
 const DRAWS: usize = 8;
@@ -74,7 +77,7 @@ pub(crate) async fn create(
         created_at: now,
     };
     let mut draws = 1;
-    while !inserted(&app, &room).await? {
+    while !inserted(&app, &room, &caller.origin).await? {
         if draws == DRAWS {
             return Err(ApiError::because(Code::TryAgain, "no free room code was drawn"));
         }
@@ -93,10 +96,12 @@ pub(crate) async fn create(
 }
 
 /// Keeps a room; false when its code is taken.
-async fn inserted(app: &App, room: &NewRoom) -> Result<bool> {
+async fn inserted(app: &App, room: &NewRoom, origin: &Origin) -> Result<bool> {
     let mut tx = app.store.begin().await?;
     match rooms::insert(&mut tx, room).await {
         Ok(()) => {
+            let after = json!({"is_private": room.access.is_private(), "entry_mode": room.access.entry_mode()});
+            audit::write(app, &mut tx, origin.did(Audited::RoomCreated).in_room(room.id).into(after)).await?;
             tx.commit().await?;
             Ok(true)
         }
@@ -138,7 +143,11 @@ pub(crate) async fn join(
     let room = by_code(&app, &caller, &body.code.ok_or(Code::RoomNotFound)?).await?;
     let entry = participants::get(&mut app.store.read().await?, room.id, caller.user).await?;
 
-    let standing = decide(&app, &caller, &room, entry.as_ref(), body.password.as_ref()).await?;
+    let decided = decide(&app, &caller, &room, entry.as_ref(), body.password.as_ref()).await;
+    if let Err(refusal) = &decided {
+        note_refusal(&app, &caller, &room, refusal).await?;
+    }
+    let standing = decided?;
     if !entry.as_ref().is_some_and(|entry| entry.standing == standing) {
         app.retrying(|| enter(&app, &room, &caller, standing)).await?;
     }
@@ -165,16 +174,24 @@ async fn decide(
         app.peek(Limit::room_passwords_by(caller.user)).await?;
         app.peek(Limit::room_passwords_for(room.id)).await?;
     }
+    if caller.account.is_guest && !is_in && room.host != caller.user {
+        let network = app.hashed(&caller.peer.limit_key()).await?;
+        if bans::covers(&mut app.store.read().await?, room.id, &network, app.now()).await? {
+            return Err(Code::Banned.into());
+        }
+    }
     let password_is_right = || match (&room.password_mac, password) {
         (Some(kept), Some(given)) => secrets::is_room_password(key, kept, given.expose_secret()),
         _ => false,
     };
     let is_host = room.host == caller.user;
-    match room::join(room.life, room.access, is_host, before, password_is_right, app.now()) {
+    let is_locked = room.settings.is_locked;
+    match room::join(room.life, room.access, is_locked, is_host, before, password_is_right, app.now()) {
         Ok(standing) => Ok(standing),
         Err(JoinRefusal::Ended(life)) => Err(ended_code(life).into()),
         Err(JoinRefusal::Banned) => Err(Code::Banned.into()),
         Err(JoinRefusal::Kicked) => Err(Code::Kicked.into()),
+        Err(JoinRefusal::Locked) => Err(Code::RoomLocked.into()),
         Err(JoinRefusal::Password) => {
             // Only a guess counts: to come without one is to ask whether there is a password.
             if password.is_some() {
@@ -184,6 +201,18 @@ async fn decide(
             Err(Code::RoomPassword.into())
         }
     }
+}
+
+/// Writes down that somebody was turned away: so often, that is, as tells the host what he has to know. Who goes on trying
+/// does not fill the log.
+async fn note_refusal(app: &App, caller: &Caller, room: &Room, refusal: &ApiError) -> Result<()> {
+    let code = refusal.code();
+    let is_told = matches!(code, Code::Banned | Code::Kicked | Code::RoomLocked | Code::RoomPassword);
+    if is_told && app.take(Limit::refusals(caller.user)).await.is_ok() {
+        let note = caller.origin.did(Audited::Refused).in_room(room.id).into(json!({"code": code.as_str()}));
+        audit::write_alone(app, note).await?;
+    }
+    Ok(())
 }
 
 /// Writes the join down. What the host decided in the meantime stands.
@@ -196,6 +225,8 @@ async fn enter(app: &App, room: &Room, caller: &Caller, standing: Standing) -> R
         Standing::Kicked => return Err(Code::Kicked.into()),
         _ => {}
     }
+    let action = if standing == Standing::Approved { Audited::Joined } else { Audited::Asked };
+    audit::write(app, &mut tx, caller.origin.did(action).in_room(room.id)).await?;
     tx.commit().await?;
     if change.facts_changed {
         announce::facts(app, room.id, change.participant.changed_version).await;

@@ -7,7 +7,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use serde_json::json;
 use streamit_bus::Roster;
+use streamit_domain::audit::Action;
 use streamit_domain::room::{Candidate, FOREVER, Life, Role, Succession, succession};
 use streamit_domain::{RoomId, Timestamp, UserId};
 use streamit_storage::rooms::{self, HostReport, Room};
@@ -15,8 +17,9 @@ use streamit_storage::{Error, Tx};
 use streamit_wire::Code;
 
 use super::{PAGE, online};
-use crate::announce;
 use crate::app::App;
+use crate::audit::{self, Origin};
+use crate::announce;
 use crate::http::error::{ApiError, Result};
 
 /// Somebody was in a room if he was within this time. A node tells of its rooms every ten seconds or so.
@@ -63,10 +66,13 @@ pub(super) async fn returned(app: &App, after: Option<RoomId>) -> Result<Option<
     }
     if !reports.is_empty() {
         let mut tx = app.store.begin().await?;
-        let changed = rooms::report_hosts(&mut tx, &reports, app.now()).await?;
+        let heard = rooms::report_hosts(&mut tx, &reports, app.now()).await?;
+        for back in &heard.returned {
+            audit::write(app, &mut tx, audit::returned(back)).await?;
+        }
         tx.commit().await?;
-        tracing::info!(rooms = changed.len(), "hosts were back whom no node had told of");
-        announce::facts_of(app, changed).await;
+        tracing::info!(rooms = heard.changed.len(), "hosts were back whom no node had told of");
+        announce::facts_of(app, heard.changed).await;
     }
     Ok(next)
 }
@@ -116,6 +122,18 @@ async fn decide(app: &App, seen: &Room, doubts: u64) -> Result<()> {
         Succession::Wait => rooms::set_host_deadline(&mut tx, room.id, room.fence, Some(FOREVER)).await?,
         Succession::Close => rooms::end(&mut tx, room.id, Life::Closed, now).await?,
     };
+    let system = Origin::system();
+    let note = match decided {
+        Succession::Pass(next) => {
+            let note = system.did(Action::HostSucceeded).to(next).from(json!({"host": room.host}));
+            Some(note.into(json!({"host": next})))
+        }
+        Succession::Close => Some(system.did(Action::RoomClosed)),
+        Succession::Back | Succession::Wait => None,
+    };
+    if let Some(note) = note.filter(|_| version.is_some()) {
+        audit::write(app, &mut tx, note.in_room(room.id)).await?;
+    }
     tx.commit().await?;
     if let Some(version) = version {
         tracing::info!(room.id = %room.id, ?decided, "a host's deadline passed");

@@ -16,9 +16,11 @@ pub mod name;
 pub mod playback;
 pub mod rate;
 pub mod readiness;
+pub mod report;
 pub mod room;
 pub mod staff;
 pub mod time;
+pub mod words;
 
 pub use id::{ConnectionId, Incarnation, RoomId, SessionId, UserId};
 pub use name::DisplayName;

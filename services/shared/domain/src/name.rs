@@ -78,7 +78,7 @@ const fn is_line_break(c: char) -> bool {
 
 /// Characters that show nothing: those with the property `Default_Ignorable_Code_Point` (Unicode,
 /// `DerivedCoreProperties.txt`) and the blank braille pattern. Emoji are made with some, so they may stand inside a name.
-const fn is_invisible(c: char) -> bool {
+pub(crate) const fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{00AD}'

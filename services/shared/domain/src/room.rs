@@ -10,9 +10,11 @@ use crate::Invalid;
 use crate::time::Timestamp;
 
 mod facts;
+mod moderation;
 mod succession;
 
 pub use facts::{Change, Facts, Person};
+pub use moderation::{Deed, DeedRefusal, Stands, may};
 pub use succession::{Candidate, Succession, lost_after, succession};
 
 /// What people type to find a room: 6 characters `A-Z0-9` with at least one digit, so that no code equals a
@@ -199,6 +201,11 @@ pub const EXPIRY_DAYS: std::ops::RangeInclusive<u32> = 1..=365;
 pub const DEFAULT_SYNC_THRESHOLD_MS: u32 = 2_000;
 /// The allowed range of the threshold of `SYNC_CHECK`, in milliseconds.
 pub const SYNC_THRESHOLD_MS: std::ops::RangeInclusive<u32> = 50..=60_000;
+/// The allowed range of [`Settings::slow_mode_seconds`].
+pub const SLOW_MODE_SECONDS: std::ops::RangeInclusive<u32> = 0..=3_600;
+/// How long guests from where a banned guest came stay out of a room: long enough for the evening, and not for good,
+/// since an address is shared and given to others.
+pub const NETWORK_BAN: Duration = Duration::from_secs(24 * 3600);
 /// How many members a room may have online unless its operator says otherwise.
 pub const DEFAULT_MAX_MEMBERS: u32 = 10_000;
 
@@ -277,6 +284,12 @@ pub struct Settings {
     pub readiness: ReadinessMode,
     /// How players are kept in step.
     pub drift: Drift,
+    /// Whether nobody new comes in.
+    pub is_locked: bool,
+    /// Whether only host and co-hosts may chat.
+    pub is_chat_locked: bool,
+    /// How long a viewer waits between two messages, in seconds; 0: not at all.
+    pub slow_mode_seconds: u32,
 }
 
 impl Default for Settings {
@@ -289,6 +302,9 @@ impl Default for Settings {
             sync_threshold_ms: DEFAULT_SYNC_THRESHOLD_MS,
             readiness: ReadinessMode::default(),
             drift: Drift::default(),
+            is_locked: false,
+            is_chat_locked: false,
+            slow_mode_seconds: 0,
         }
     }
 }
@@ -318,6 +334,8 @@ pub enum JoinRefusal {
     Kicked,
     /// Banned.
     Banned,
+    /// Nobody new comes in.
+    Locked,
     /// The password is wrong or missing.
     Password,
 }
@@ -330,6 +348,7 @@ pub enum JoinRefusal {
 pub fn join(
     life: Life,
     access: Access,
+    is_locked: bool,
     is_host: bool,
     before: Option<(Standing, Option<Timestamp>)>,
     password_is_right: impl FnOnce() -> bool,
@@ -348,6 +367,7 @@ pub fn join(
     }
     match access {
         _ if is_host => Ok(Standing::Approved),
+        _ if is_locked => Err(JoinRefusal::Locked),
         Access::Public => Ok(Standing::Approved),
         Access::Password if password_is_right() => Ok(Standing::Approved),
         Access::Password => Err(JoinRefusal::Password),
@@ -372,13 +392,23 @@ mod tests {
     #[test]
     fn only_the_right_password_opens_a_password_room() {
         let now = Timestamp(1_000);
-        let ask = |before, right| join(Life::Active, Access::Password, false, before, || right, now);
+        let ask = |before, right| join(Life::Active, Access::Password, false, false, before, || right, now);
         assert_eq!(ask(None, true), Ok(Standing::Approved));
         assert_eq!(ask(None, false), Err(JoinRefusal::Password));
         assert_eq!(ask(Some((Standing::Approved, None)), false), Ok(Standing::Approved));
         assert_eq!(ask(Some((Standing::Kicked, Some(Timestamp(1_001)))), true), Err(JoinRefusal::Kicked));
         assert_eq!(ask(Some((Standing::Kicked, Some(Timestamp(1_000)))), true), Ok(Standing::Approved));
         assert_eq!(ask(Some((Standing::Banned, None)), true), Err(JoinRefusal::Banned));
+    }
+
+    #[test]
+    fn a_lock_keeps_out_who_was_not_in() {
+        let now = Timestamp(1_000);
+        let ask = |is_host, before| join(Life::Active, Access::Public, true, is_host, before, || true, now);
+        assert_eq!(ask(false, None), Err(JoinRefusal::Locked));
+        assert_eq!(ask(false, Some((Standing::Left, None))), Err(JoinRefusal::Locked));
+        assert_eq!(ask(false, Some((Standing::Approved, None))), Ok(Standing::Approved));
+        assert_eq!(ask(true, None), Ok(Standing::Approved));
     }
 
     proptest! {

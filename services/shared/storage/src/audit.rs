@@ -192,7 +192,7 @@ impl TryFrom<EntryRow> for Entry {
 
 /// What [`EntryRow`] reads, and the part of the condition that all lists share. The id is the key of the page.
 macro_rules! entries {
-    ($key:literal) => {
+    ($key:literal, $side:literal, $order:literal) => {
         sql! {
             postgres: concat!(
                 "SELECT a.id, a.at, a.action, a.actor_kind, a.actor_id, a.room_id, a.target_id, a.address, a.before,
@@ -200,10 +200,10 @@ macro_rules! entries {
                     r.code AS room_code
                  FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id LEFT JOIN users t ON t.id = a.target_id
                  LEFT JOIN rooms r ON r.id = a.room_id
-                 WHERE ", $key, " AND a.id < $2 AND a.at >= $3 AND a.at < $4
+                 WHERE ", $key, " AND a.id ", $side, " $2 AND a.at >= $3 AND a.at < $4
                     AND ($5 = '[]' OR a.action IN (SELECT value FROM json_array_elements_text($5::JSON)))
                     AND ($6::UUID IS NULL OR a.target_id = $6) AND ($7::UUID IS NULL OR a.actor_id = $7)
-                 ORDER BY a.id DESC LIMIT $8"
+                 ORDER BY a.id ", $order, " LIMIT $8"
             ),
             sqlite: concat!(
                 "SELECT a.id, a.at, a.action, a.actor_kind, a.actor_id, a.room_id, a.target_id, a.address, a.before,
@@ -211,30 +211,57 @@ macro_rules! entries {
                     r.code AS room_code
                  FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id LEFT JOIN users t ON t.id = a.target_id
                  LEFT JOIN rooms r ON r.id = a.room_id
-                 WHERE ", $key, " AND a.id < $2 AND a.at >= $3 AND a.at < $4
+                 WHERE ", $key, " AND a.id ", $side, " $2 AND a.at >= $3 AND a.at < $4
                     AND ($5 = '[]' OR a.action IN (SELECT value FROM json_each($5)))
                     AND ($6 IS NULL OR a.target_id = $6) AND ($7 IS NULL OR a.actor_id = $7)
-                 ORDER BY a.id DESC LIMIT $8"
+                 ORDER BY a.id ", $order, " LIMIT $8"
             ),
         }
     };
 }
 
+/// One statement for each way in, so that each finds its index.
+struct Ways {
+    of_room: Sql,
+    of_actor: Sql,
+    of_target: Sql,
+    all: Sql,
+}
+
+macro_rules! ways {
+    ($side:literal, $order:literal) => {
+        Ways {
+            of_room: entries!("a.room_id = $1", $side, $order),
+            of_actor: entries!("a.actor_id = $1", $side, $order),
+            of_target: entries!("a.target_id = $1", $side, $order),
+            all: entries!("a.id <> $1", $side, $order),
+        }
+    };
+}
 /// Rows that fit, the newest first; `before` is the id of the last one that was shown.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(read: &mut Read, filter: &Filter, before: Option<Uuid>, limit: u32) -> Result<Vec<Entry>> {
-    // One statement for each way in, so that each finds its index.
-    const OF_ROOM: Sql = entries!("a.room_id = $1");
-    const OF_ACTOR: Sql = entries!("a.actor_id = $1");
-    const OF_TARGET: Sql = entries!("a.target_id = $1");
-    const ALL: Sql = entries!("a.id <> $1");
+    const SQL: Ways = ways!("<", "DESC");
+    page(read, SQL, filter, before.unwrap_or(Uuid::max()), limit).await
+}
+
+/// Rows that fit and are newer than that with the id `after`, the oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_newer(read: &mut Read, filter: &Filter, after: Uuid, limit: u32) -> Result<Vec<Entry>> {
+    const SQL: Ways = ways!(">", "ASC");
+    page(read, SQL, filter, after, limit).await
+}
+
+async fn page(read: &mut Read, ways: Ways, filter: &Filter, beside: Uuid, limit: u32) -> Result<Vec<Entry>> {
     let (sql, key) = match filter {
-        Filter { room: Some(room), .. } => (OF_ROOM, room.0),
-        Filter { actor: Some(actor), .. } => (OF_ACTOR, actor.0),
-        Filter { target: Some(target), .. } => (OF_TARGET, target.0),
-        _ => (ALL, Uuid::nil()),
+        Filter { room: Some(room), .. } => (ways.of_room, room.0),
+        Filter { actor: Some(actor), .. } => (ways.of_actor, actor.0),
+        Filter { target: Some(target), .. } => (ways.of_target, target.0),
+        _ => (ways.all, Uuid::nil()),
     };
     let words: Vec<&str> = filter.actions.iter().map(|action| action.as_str()).collect();
     let rows = fetch_all!(
@@ -242,7 +269,7 @@ pub async fn list(read: &mut Read, filter: &Filter, before: Option<Uuid>, limit:
         EntryRow,
         sql,
         key,
-        before.unwrap_or(Uuid::max()),
+        beside,
         filter.since.map_or(i64::MIN, |at| at.0),
         filter.until.map_or(i64::MAX, |at| at.0),
         batch::json(&words)?,

@@ -5,12 +5,14 @@
 //! only then: with the lock in hand, each message stored before is seen, and no other can get the next number.
 
 mod append;
+mod erase;
 
 use sqlx::FromRow;
 use streamit_domain::{DisplayName, RoomId, Timestamp, UserId};
 use uuid::Uuid;
 
 pub use append::{Append, Draft, Outcome, Refusal, append};
+pub use erase::{Erasure, Which, erase, erased_since};
 
 use crate::{Error, Read, Result, Tx, row};
 
@@ -96,6 +98,8 @@ pub struct History {
     pub kept_from: u64,
     /// Grows when the database lost something.
     pub epoch: u64,
+    /// The number of the room's last erasure.
+    pub erasures: u64,
 }
 
 #[derive(FromRow)]
@@ -103,6 +107,7 @@ struct HeadRow {
     head: i64,
     kept_from: i64,
     epoch: i64,
+    erasures: i64,
 }
 
 /// Reads what was said. Nothing when there is no such room.
@@ -111,7 +116,7 @@ struct HeadRow {
 /// When the database fails.
 pub async fn history(read: &mut Read, room: RoomId, range: Range) -> Result<Option<History>> {
     const HEAD: &str = "
-        SELECT h.head, h.kept_from, r.epoch FROM chat_heads h JOIN rooms r ON r.id = h.room_id
+        SELECT h.head, h.kept_from, h.erasures, r.epoch FROM chat_heads h JOIN rooms r ON r.id = h.room_id
         WHERE h.room_id = $1";
     const OLDEST: &str = "
         SELECT seq, user_id, name, body, key, key_is_client_id, created_at FROM messages
@@ -137,22 +142,8 @@ pub async fn history(read: &mut Read, room: RoomId, range: Range) -> Result<Opti
         head: row::to_u64(head.head, "chat_heads.head")?,
         kept_from: row::to_u64(head.kept_from, "chat_heads.kept_from")?,
         epoch: row::to_u64(head.epoch, "rooms.epoch")?,
+        erasures: row::to_u64(head.erasures, "chat_heads.erasures")?,
     }))
-}
-
-/// Takes back what was said; a tombstone stays in its place. Gives the room's epoch, or nothing when there is no
-/// such message or it was taken back before.
-///
-/// # Errors
-/// When the database fails.
-pub async fn erase(tx: &mut Tx, room: RoomId, seq: u64, now: Timestamp) -> Result<Option<u64>> {
-    const SQL: &str = "
-        UPDATE messages SET body = NULL, erased_at = $3
-        WHERE room_id = $1 AND seq = $2 AND erased_at IS NULL
-        RETURNING (SELECT epoch FROM rooms WHERE id = $1)";
-    fetch_optional!(tx, (i64,), SQL, room.0, row::to_i64(seq), now.0)?
-        .map(|(epoch,)| row::to_u64(epoch, "rooms.epoch"))
-        .transpose()
 }
 
 /// Forgets the messages of a room below `kept_from`, never more than there are: retention cuts a prefix only.

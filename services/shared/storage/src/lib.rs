@@ -31,11 +31,13 @@ mod engine;
 
 pub mod admissions;
 pub mod audit;
+pub mod bans;
 pub mod chat;
 pub mod keys;
 pub mod outbox;
 pub mod panel;
 pub mod participants;
+pub mod reports;
 pub mod rooms;
 pub mod sessions;
 pub mod staff;

@@ -18,10 +18,10 @@ use uuid::Uuid;
 pub use facts::{Versions, facts, versions};
 pub use loss::{Seen, raise_epochs};
 pub use playback::{load_playback, save_playback, touch};
-pub use succession::{HostReport, asleep, candidates, lock_as_seen, pass_on, passed_on, report_hosts};
+pub use succession::{Heard, HostReport, Returned, asleep, candidates, lock_as_seen, pass_on, passed_on, report_hosts};
 pub use sweep::{due_deadlines, expired, playing, set_host_deadline, stale_active};
 
-use crate::{Read, Result, Tx, outbox, row};
+use crate::{Read, Result, Tx, batch, outbox, row};
 
 /// A room as it is stored.
 #[derive(Clone, PartialEq)]
@@ -124,6 +124,9 @@ pub(crate) struct RoomRow {
     drift_enter_ms: i64,
     drift_leave_ms: i64,
     drift_seek_ms: i64,
+    is_locked: bool,
+    is_chat_locked: bool,
+    slow_mode_seconds: i64,
     max_members: i64,
     source_url: Option<String>,
     source_title: Option<String>,
@@ -145,7 +148,7 @@ macro_rules! room_columns {
     () => {
         "r.id, r.code, r.owner_id, r.host_id, r.life, r.access, r.password_mac, r.is_chat_enabled, \
          r.host_grace_seconds, r.on_host_lost, r.expiry_days, r.sync_threshold_ms, r.readiness, r.drift_enter_ms, \
-         r.drift_leave_ms, r.drift_seek_ms, r.max_members, r.source_url, r.source_title, r.source_provider, r.source_video_id, r.facts_version, r.host_fence, r.epoch, \
+         r.drift_leave_ms, r.drift_seek_ms, r.is_locked, r.is_chat_locked, r.slow_mode_seconds, r.max_members, r.source_url, r.source_title, r.source_provider, r.source_video_id, r.facts_version, r.host_fence, r.epoch, \
          r.host_deadline, r.lost_host_id, r.host_lost_roster_version, r.last_active_at, r.created_at, r.ended_at"
     };
 }
@@ -182,6 +185,9 @@ impl TryFrom<RoomRow> for Room {
                     leave_ms: row::to_u32(row.drift_leave_ms, "rooms.drift_leave_ms")?,
                     seek_ms: row::to_u32(row.drift_seek_ms, "rooms.drift_seek_ms")?,
                 },
+                is_locked: row.is_locked,
+                is_chat_locked: row.is_chat_locked,
+                slow_mode_seconds: row::to_u32(row.slow_mode_seconds, "rooms.slow_mode_seconds")?,
             },
             max_members: row::to_u32(row.max_members, "rooms.max_members")?,
             source: (source != Source::default()).then_some(source),
@@ -209,8 +215,8 @@ pub async fn insert(tx: &mut Tx, room: &NewRoom) -> Result<()> {
     const ROOM: &str = "
         INSERT INTO rooms (id, code, owner_id, host_id, access, password_mac, is_chat_enabled, host_grace_seconds,
             on_host_lost, expiry_days, sync_threshold_ms, max_members, last_active_at, created_at,
-            readiness, drift_enter_ms, drift_leave_ms, drift_seek_ms)
-        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16)";
+            readiness, drift_enter_ms, drift_leave_ms, drift_seek_ms, is_locked, is_chat_locked, slow_mode_seconds)
+        VALUES ($1, $2, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15, $16, $17, $18, $19)";
     const OWNER: &str = "
         INSERT INTO participants (room_id, user_id, display_name, name_key, standing, created_at, joined_at)
         VALUES ($1, $2, $3, $4, 'APPROVED', $5, $5)";
@@ -234,6 +240,9 @@ pub async fn insert(tx: &mut Tx, room: &NewRoom) -> Result<()> {
         i64::from(room.settings.drift.enter_ms),
         i64::from(room.settings.drift.leave_ms),
         i64::from(room.settings.drift.seek_ms),
+        room.settings.is_locked,
+        room.settings.is_chat_locked,
+        i64::from(room.settings.slow_mode_seconds),
     )?;
     let name = &room.owner_name;
     execute!(tx, OWNER, room.id.0, room.owner.0, name.as_str(), name.key(), room.created_at.0)?;
@@ -301,7 +310,7 @@ pub async fn update_settings(tx: &mut Tx, id: RoomId, settings: &Settings) -> Re
     const SQL: &str = "
         UPDATE rooms SET facts_version = facts_version + 1, is_chat_enabled = $2, host_grace_seconds = $3,
             on_host_lost = $4, expiry_days = $5, sync_threshold_ms = $6, readiness = $7, drift_enter_ms = $8,
-            drift_leave_ms = $9, drift_seek_ms = $10
+            drift_leave_ms = $9, drift_seek_ms = $10, is_locked = $11, is_chat_locked = $12, slow_mode_seconds = $13
         WHERE id = $1 RETURNING facts_version";
     version(fetch_optional!(
         tx,
@@ -317,7 +326,32 @@ pub async fn update_settings(tx: &mut Tx, id: RoomId, settings: &Settings) -> Re
         i64::from(settings.drift.enter_ms),
         i64::from(settings.drift.leave_ms),
         i64::from(settings.drift.seek_ms),
+        settings.is_locked,
+        settings.is_chat_locked,
+        i64::from(settings.slow_mode_seconds),
     )?)
+}
+
+/// What must not be said in a room.
+///
+/// # Errors
+/// When the database fails.
+pub async fn blocked_words(read: &mut Read, id: RoomId) -> Result<Vec<String>> {
+    const SQL: &str = "SELECT blocked_words FROM rooms WHERE id = $1";
+    let row = fetch_optional!(read, (Option<String>,), SQL, id.0)?;
+    row::patterns(row.and_then(|(list,)| list).as_deref())
+}
+
+/// Replaces what must not be said in a room. It is looked at where messages are stored, so nobody has to be told and no
+/// version grows.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_blocked_words(tx: &mut Tx, id: RoomId, patterns: &[String]) -> Result<()> {
+    const SQL: &str = "UPDATE rooms SET blocked_words = $2 WHERE id = $1";
+    let list = if patterns.is_empty() { None } else { Some(batch::json(patterns)?) };
+    execute!(tx, SQL, id.0, list)?;
+    Ok(())
 }
 
 /// Replaces what is being watched. Gives the new facts version; nothing when there is no such room.

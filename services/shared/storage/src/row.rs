@@ -32,6 +32,11 @@ pub(crate) fn code(text: &str) -> Result<RoomCode> {
     text.parse().map_err(|_| Error::Corrupt("rooms.code"))
 }
 
+/// A room's list of what must not be said.
+pub(crate) fn patterns(json: Option<&str>) -> Result<Vec<String>> {
+    json.map_or_else(|| Ok(Vec::new()), serde_json::from_str).map_err(|_| Error::Corrupt("rooms.blocked_words"))
+}
+
 /// One table for both directions: what a value is called in its column.
 macro_rules! words {
     ($to:ident, $from:ident, $type:ty, $column:literal, $($value:path = $word:literal),+) => {

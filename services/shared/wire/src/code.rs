@@ -109,6 +109,12 @@ codes! {
     Muted = "MUTED", 403, PermissionDenied, 0, "You are muted in this room";
     /// Nobody may chat.
     ChatDisabled = "CHAT_DISABLED", 403, PermissionDenied, 0, "Chat is disabled in this room";
+    /// Only host and co-hosts may chat.
+    ChatLocked = "CHAT_LOCKED", 403, PermissionDenied, 0, "Only the host and co-hosts may chat now";
+    /// It holds what must not be said in this room.
+    WordBlocked = "WORD_BLOCKED", 403, PermissionDenied, 0, "Your message holds words that are not allowed in this room";
+    /// Nobody new comes in.
+    RoomLocked = "ROOM_LOCKED", 403, PermissionDenied, 0, "The room is locked: nobody new may come in";
     /// Nothing there.
     NotFound = "NOT_FOUND", 404, NotFound, 0, "Not found";
     /// No such room.
@@ -133,6 +139,8 @@ codes! {
     NotWebSocket = "UPGRADE_REQUIRED", 426, FailedPrecondition, 0, "This is a WebSocket: connect with an upgrade";
     /// Too many, too fast.
     RateLimited = "RATE_LIMITED", 429, ResourceExhausted, 0, "Too many requests, slow down";
+    /// The room is slow: each person waits between two messages.
+    SlowMode = "SLOW_MODE", 429, ResourceExhausted, 0, "This room is in slow mode, wait a little";
     /// Something needed is away; the same request may work soon.
     TryAgain = "TRY_AGAIN", 503, Unavailable, 1013, "Temporarily unavailable, try again";
     /// The room holds as many as it may.

@@ -90,6 +90,9 @@ impl From<&room::Settings> for v1::Settings {
                 leave_ms: s.drift.leave_ms,
                 seek_ms: s.drift.seek_ms,
             }),
+            is_locked: s.is_locked,
+            is_chat_locked: s.is_chat_locked,
+            slow_mode_seconds: s.slow_mode_seconds,
         }
     }
 }
@@ -110,6 +113,9 @@ impl TryFrom<&v1::Settings> for room::Settings {
                 leave_ms: drift.leave_ms,
                 seek_ms: drift.seek_ms,
             }),
+            is_locked: s.is_locked,
+            is_chat_locked: s.is_chat_locked,
+            slow_mode_seconds: s.slow_mode_seconds,
         })
     }
 }
@@ -230,7 +236,7 @@ mod tests {
             epoch: 1,
             life: Life::Active,
             access: Access::Approval,
-            settings: Settings { is_chat_enabled: false, ..Settings::default() },
+            settings: Settings { is_chat_enabled: false, is_chat_locked: true, slow_mode_seconds: 5, ..Settings::default() },
             host: user,
             host_name: DisplayName::parse("Ana").unwrap(),
             host_deadline: Some(Timestamp(5)),

@@ -1,10 +1,13 @@
-//! Storing messages: four statements for a batch, however many messages and rooms.
+//! Storing messages: four statements for a batch, however many messages and rooms; one more where a room is slow.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use serde::Serialize;
 use sqlx::FromRow;
 use streamit_domain::room::{Life, Standing};
+use streamit_domain::words::WordFilter;
 use streamit_domain::{DisplayName, RoomId, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -67,6 +70,12 @@ pub enum Refusal {
     ChatDisabled,
     /// The sender may not chat before this moment.
     Muted(Timestamp),
+    /// Only host and co-hosts may chat.
+    ChatLocked,
+    /// The room is slow: the sender may chat again at this moment.
+    SlowMode(Timestamp),
+    /// It holds what must not be said.
+    Blocked,
 }
 
 #[derive(Serialize)]
@@ -84,9 +93,15 @@ struct CheckRow {
     epoch: Option<i64>,
     life: Option<String>,
     is_chat_enabled: Option<bool>,
+    is_chat_locked: Option<bool>,
+    slow_mode_seconds: Option<i64>,
+    blocked_words: Option<String>,
     display_name: Option<String>,
     standing: Option<String>,
     muted_until: Option<i64>,
+    last_said_at: Option<i64>,
+    /// Host or co-host.
+    is_in_charge: bool,
     // The message that has the draft's key, if there is one.
     seq: Option<i64>,
     name: Option<String>,
@@ -104,6 +119,12 @@ struct Insert<'a> {
     body: &'a str,
     key: &'a str,
     is_client_id: bool,
+}
+
+#[derive(Serialize)]
+struct Slowed {
+    room: Hex,
+    user: Hex,
 }
 
 #[derive(Serialize)]
@@ -148,7 +169,9 @@ async fn lock_heads(tx: &mut Tx, drafts: &[Draft]) -> Result<()> {
 
 async fn check(tx: &mut Tx, drafts: &[Draft]) -> Result<Vec<CheckRow>> {
     const SQL: Sql = sql! {
-        postgres: "SELECT h.head, r.epoch, r.life, r.is_chat_enabled, p.display_name, p.standing, p.muted_until,
+        postgres: "SELECT h.head, r.epoch, r.life, r.is_chat_enabled, r.is_chat_locked, r.slow_mode_seconds, r.blocked_words,
+                p.display_name, p.standing, p.muted_until, p.last_said_at,
+                COALESCE(r.host_id = p.user_id OR p.role = 'COHOST', FALSE) AS is_in_charge,
                 m.seq, m.name, m.body, m.key_is_client_id, m.created_at
             FROM json_to_recordset($1::JSON) AS a(i BIGINT, room UUID, \"user\" UUID, key TEXT)
             LEFT JOIN rooms r ON r.id = a.room
@@ -156,7 +179,9 @@ async fn check(tx: &mut Tx, drafts: &[Draft]) -> Result<Vec<CheckRow>> {
             LEFT JOIN participants p ON p.room_id = r.id AND p.user_id = a.\"user\"
             LEFT JOIN messages m ON m.room_id = r.id AND m.user_id = a.\"user\" AND m.key = a.key
             ORDER BY a.i",
-        sqlite: "SELECT h.head, r.epoch, r.life, r.is_chat_enabled, p.display_name, p.standing, p.muted_until,
+        sqlite: "SELECT h.head, r.epoch, r.life, r.is_chat_enabled, r.is_chat_locked, r.slow_mode_seconds, r.blocked_words,
+                p.display_name, p.standing, p.muted_until, p.last_said_at,
+                COALESCE(r.host_id = p.user_id OR p.role = 'COHOST', FALSE) AS is_in_charge,
                 m.seq, m.name, m.body, m.key_is_client_id, m.created_at
             FROM json_each($1) a
             LEFT JOIN rooms r ON r.id = unhex(a.value ->> 'room')
@@ -180,12 +205,22 @@ struct Batch<'a> {
     now: Timestamp,
     heads: BTreeMap<Uuid, i64>,
     by_key: HashMap<(RoomId, UserId, &'a str), Message>,
+    filters: HashMap<RoomId, WordFilter>,
+    /// Who has spoken in a slow room, in this batch.
+    slowed: BTreeSet<(Uuid, Uuid)>,
     inserts: Vec<(&'a Draft, i64, DisplayName)>,
 }
 
 impl<'a> Batch<'a> {
     fn new(now: Timestamp) -> Self {
-        Self { now, heads: BTreeMap::new(), by_key: HashMap::new(), inserts: Vec::new() }
+        Self {
+            now,
+            heads: BTreeMap::new(),
+            by_key: HashMap::new(),
+            filters: HashMap::new(),
+            slowed: BTreeSet::new(),
+            inserts: Vec::new(),
+        }
     }
 
     fn take(&mut self, draft: &'a Draft, row: CheckRow) -> Result<Append> {
@@ -227,6 +262,22 @@ impl<'a> Batch<'a> {
         if let Some(until) = row::time(row.muted_until).filter(|until| *until > self.now) {
             return Ok(Outcome::Refused(Refusal::Muted(until)));
         }
+        if !row.is_in_charge {
+            if row.is_chat_locked == Some(true) {
+                return Ok(Outcome::Refused(Refusal::ChatLocked));
+            }
+            if let Some(until) = self.slow_until(draft, row.slow_mode_seconds, row.last_said_at)? {
+                return Ok(Outcome::Refused(Refusal::SlowMode(until)));
+            }
+        }
+        if let Some(list) = &row.blocked_words
+            && self.filter(draft.room, list)?.blocks(&draft.text)
+        {
+            return Ok(Outcome::Refused(Refusal::Blocked));
+        }
+        if !row.is_in_charge && row.slow_mode_seconds.is_some_and(|seconds| seconds > 0) {
+            self.slowed.insert((draft.room.0, draft.user.0));
+        }
         let name = row::name(&name, "participants.display_name")?;
         let head = self.heads.entry(draft.room.0).or_insert(head);
         *head += 1;
@@ -241,6 +292,25 @@ impl<'a> Batch<'a> {
         self.inserts.push((draft, *head, name));
         self.by_key.insert(key, message.clone());
         Ok(Outcome::Stored(message))
+    }
+
+    /// When the sender may speak again, in a room that is slow.
+    fn slow_until(&self, draft: &Draft, seconds: Option<i64>, last: Option<i64>) -> Result<Option<Timestamp>> {
+        let pause = u64::from(row::to_u32(seconds.unwrap_or(0), "rooms.slow_mode_seconds")?);
+        let said_now = self.slowed.contains(&(draft.room.0, draft.user.0)).then_some(self.now);
+        let last = said_now.or(row::time(last));
+        let until = last.map(|last| last.plus(Duration::from_secs(pause)));
+        Ok(until.filter(|until| pause > 0 && *until > self.now))
+    }
+
+    fn filter(&mut self, room: RoomId, list: &str) -> Result<&WordFilter> {
+        Ok(match self.filters.entry(room) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let patterns = row::patterns(Some(list))?;
+                place.insert(WordFilter::new(patterns.iter().map(String::as_str)))
+            }
+        })
     }
 
     async fn store(&self, tx: &mut Tx) -> Result<()> {
@@ -259,6 +329,13 @@ impl<'a> Batch<'a> {
                 FROM json_to_recordset($1::JSON) AS h(room UUID, head BIGINT) WHERE room_id = h.room",
             sqlite: "UPDATE chat_heads SET head = h.value ->> 'head'
                 FROM json_each($1) h WHERE room_id = unhex(h.value ->> 'room')",
+        };
+        const SLOWED: Sql = sql! {
+            postgres: "UPDATE participants SET last_said_at = $2
+                FROM json_to_recordset($1::JSON) AS s(room UUID, \"user\" UUID)
+                WHERE room_id = s.room AND user_id = s.\"user\"",
+            sqlite: "UPDATE participants SET last_said_at = $2 FROM json_each($1) s
+                WHERE room_id = unhex(s.value ->> 'room') AND user_id = unhex(s.value ->> 'user')",
         };
         if self.inserts.is_empty() {
             return Ok(());
@@ -280,6 +357,11 @@ impl<'a> Batch<'a> {
             self.heads.iter().map(|(room, head)| Head { room: Hex(*room), head: *head }).collect();
         execute!(tx, MESSAGES, batch::json(&inserts)?, self.now.0)?;
         execute!(tx, HEADS, batch::json(&heads)?)?;
+        if !self.slowed.is_empty() {
+            let slowed: Vec<Slowed> =
+                self.slowed.iter().map(|(room, user)| Slowed { room: Hex(*room), user: Hex(*user) }).collect();
+            execute!(tx, SLOWED, batch::json(&slowed)?, self.now.0)?;
+        }
         Ok(())
     }
 }

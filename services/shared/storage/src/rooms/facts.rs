@@ -148,6 +148,8 @@ pub struct Versions {
     pub chat_head: u64,
     /// The fence of those who may control playback.
     pub fence: u64,
+    /// The number of the last erasure in its chat.
+    pub erasures: u64,
 }
 
 #[derive(FromRow)]
@@ -157,6 +159,7 @@ struct VersionsRow {
     epoch: i64,
     head: i64,
     host_fence: i64,
+    erasures: i64,
 }
 
 /// The versions of these rooms, in no particular order; rooms that do not exist are left out. One statement.
@@ -165,10 +168,10 @@ struct VersionsRow {
 /// When the database fails.
 pub async fn versions(read: &mut Read, rooms: &[RoomId]) -> Result<Vec<Versions>> {
     const SQL: Sql = sql! {
-        postgres: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head
+        postgres: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head, h.erasures
             FROM rooms r JOIN chat_heads h ON h.room_id = r.id
             WHERE r.id IN (SELECT value::UUID FROM json_array_elements_text($1::JSON))",
-        sqlite: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head
+        sqlite: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head, h.erasures
             FROM rooms r JOIN chat_heads h ON h.room_id = r.id
             WHERE r.id IN (SELECT unhex(value) FROM json_each($1))",
     };
@@ -184,6 +187,7 @@ pub async fn versions(read: &mut Read, rooms: &[RoomId]) -> Result<Vec<Versions>
                 epoch: row::to_u64(row.epoch, "rooms.epoch")?,
                 chat_head: row::to_u64(row.head, "chat_heads.head")?,
                 fence: row::to_u64(row.host_fence, "rooms.host_fence")?,
+                erasures: row::to_u64(row.erasures, "chat_heads.erasures")?,
             })
         })
         .collect()

@@ -90,13 +90,33 @@ struct Wait {
     step: i64,
 }
 
+/// What reports about hosts came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The rooms whose facts changed, with their new versions.
+    pub changed: Vec<(RoomId, u64)>,
+    /// The rooms that went back to their hosts.
+    pub returned: Vec<Returned>,
+}
+
+/// A room that went back to its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// Which.
+    pub room: RoomId,
+    /// Who had it meanwhile.
+    pub from: UserId,
+    /// Whose it is again.
+    pub host: UserId,
+}
+
 /// Takes in what nodes report about hosts: sets or clears the deadlines of their rooms, and gives a room back to whom
 /// it was lost by, with a new fence. Gives the rooms whose facts changed, with their new versions. A fixed number of
 /// statements, however many reports.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -> Result<Vec<(RoomId, u64)>> {
+pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -> Result<Heard> {
     const LOCK: Sql = sql! {
         postgres: "SELECT id, host_id, host_fence, host_grace_seconds, host_deadline, host_lost_roster_version,
                 lost_host_id, lost_host_roster_version
@@ -125,12 +145,13 @@ pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -
             RETURNING rooms.id, facts_version",
     };
     if reports.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Heard::default());
     }
     let ids = batch::ids(reports.iter().map(|report| report.room.0))?;
     let rows = fetch_all!(tx, WaitRow, LOCK, ids)?;
     let mut rooms: BTreeMap<Uuid, WaitRow> = rows.into_iter().map(|row| (row.id, row)).collect();
     let fences: BTreeMap<Uuid, i64> = rooms.values().map(|room| (room.id, room.host_fence)).collect();
+    let hosts: BTreeMap<Uuid, Uuid> = rooms.values().map(|room| (room.id, room.host_id)).collect();
     let mut heard: BTreeMap<Uuid, bool> = BTreeMap::new();
     for report in reports {
         let Some(room) = rooms.get_mut(&report.room.0) else { continue };
@@ -139,8 +160,13 @@ pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -
         }
     }
     if heard.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Heard::default());
     }
+    let returned = rooms.values().filter_map(|room| {
+        let from = UserId(*hosts.get(&room.id)?);
+        (from.0 != room.host_id).then_some(Returned { room: RoomId(room.id), from, host: UserId(room.host_id) })
+    });
+    let returned = returned.collect();
     let waits: Vec<Wait> = rooms
         .values()
         .filter_map(|room| heard.get(&room.id).map(|is_change| room.wait(*is_change)))
@@ -156,7 +182,7 @@ pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -
             changed.push((RoomId(id), row::to_u64(version, "rooms.facts_version")?));
         }
     }
-    Ok(changed)
+    Ok(Heard { changed, returned })
 }
 
 impl WaitRow {

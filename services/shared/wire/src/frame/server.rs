@@ -203,6 +203,15 @@ pub struct RoomUpdated {
     /// How players are kept in step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+    /// Whether nobody new comes in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_locked: Option<bool>,
+    /// Whether only host and co-hosts may chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_chat_locked: Option<bool>,
+    /// How long a viewer waits between two messages, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_mode_seconds: Option<u32>,
 }
 
 /// One entry of `members`.
@@ -236,6 +245,10 @@ pub struct Participants<'a> {
     pub online: u64,
     /// Whether anybody may chat.
     pub is_chat_enabled: bool,
+    /// Whether only host and co-hosts may.
+    pub is_chat_locked: bool,
+    /// How long a viewer waits between two messages, in seconds; 0: not at all.
+    pub slow_mode_seconds: u32,
     /// Whether the room waits for those who are not ready.
     pub readiness: ReadinessMode,
     /// How players are kept in step.
