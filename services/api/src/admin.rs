@@ -7,8 +7,8 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use streamit_domain::account::{Email, check_new_password};
 use streamit_domain::{DisplayName, Timestamp, UserId};
-use streamit_storage::Store;
 use streamit_storage::users::{self, NewUser};
+use streamit_storage::{Store, panel};
 use streamit_telemetry::{SharedClock, SharedEntropy};
 
 use crate::identity::passwords::Passwords;
@@ -128,6 +128,8 @@ pub async fn create_superuser(
     let user = NewUser::account(id, superuser.email, superuser.display_name, hash, now);
     let mut tx = store.begin().await?;
     let id = users::upsert_superuser(&mut tx, &user).await?;
+    // Who came in with the old password goes.
+    panel::sessions::revoke_all(&mut tx, id, now).await?;
     tx.commit().await?;
     Ok(id)
 }

@@ -17,6 +17,7 @@ mod ask;
 mod audit;
 mod bans;
 mod dashboard;
+mod deeds;
 mod filter;
 mod form;
 mod frame;
@@ -24,6 +25,7 @@ mod gate;
 mod logins;
 mod messages;
 mod parts;
+mod reports;
 mod rooms;
 mod users;
 
@@ -37,7 +39,6 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use streamit_wire::Code;
 
 use crate::app::App;
-use crate::audit::RequestId;
 use crate::http::error::Refusal;
 use crate::page;
 
@@ -61,10 +62,19 @@ pub(crate) fn router() -> Router<App> {
         .route("/admin/rooms/", get(rooms::list))
         .route("/admin/rooms/{room}/", get(rooms::detail))
         .route("/admin/rooms/{room}/people/", get(rooms::people))
+        .route("/admin/rooms/{room}/people/{user}/", get(deeds::show_person))
+        .route("/admin/rooms/{room}/people/{user}/{deed}/", get(deeds::ask_person).post(deeds::act_person))
+        .route(
+            "/admin/rooms/{room}/messages/{seq}/erase/",
+            get(deeds::ask_message).post(deeds::erase_message),
+        )
+        .route("/admin/rooms/{room}/{deed}/", get(deeds::ask_room).post(deeds::act_room))
         .route("/admin/messages/", get(messages::list))
         .route("/admin/sessions/", get(logins::list))
         .route("/admin/sessions/{session}/end/", get(logins::ask).post(logins::end))
         .route("/admin/bans/", get(bans::list))
+        .route("/admin/reports/", get(reports::list))
+        .route("/admin/reports/{report}/", get(reports::show).post(reports::decide))
         .route("/admin/audit/", get(audit::list))
         .route("/admin/audit/export.csv", get(audit::csv))
         .route("/admin/audit/export.jsonl", get(audit::json_lines))
@@ -114,7 +124,8 @@ fn told(refusal: &Refusal, old: Response, method: &Method, path: &str, target: &
         *response.status_mut() = old.status();
     }
     for (name, value) in old.headers() {
-        if name != LOCATION && !response.headers().contains_key(name) && name != http::header::CONTENT_LENGTH {
+        if name != LOCATION && !response.headers().contains_key(name) && name != http::header::CONTENT_LENGTH
+        {
             response.headers_mut().append(name, value.clone());
         }
     }
@@ -123,9 +134,4 @@ fn told(refusal: &Refusal, old: Response, method: &Method, path: &str, target: &
 
 fn last(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
-}
-
-/// The request's id, for pages that show it.
-fn request_id(id: Option<&RequestId>) -> Option<String> {
-    id.map(|id| id.0.to_string())
 }

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use streamit_domain::audit::{Action, ActorKind};
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::audit::{self, Entry, Filter};
-use streamit_storage::panel::Order;
 use streamit_wire::Code;
 use streamit_wire::frame::rfc3339;
 use uuid::Uuid;
@@ -47,29 +46,15 @@ fn wanted(filters: &mut Filters<'_>) -> Filter {
 pub(crate) async fn list(State(app): State<App>, staff: Staff, query: Query) -> Result<Response> {
     let mut filters = Filters::of(&query, PLACE);
     let filter = wanted(&mut filters);
-    let place = |name: &str| query.get(name).filter(|text| !text.is_empty()).map(Uuid::try_parse);
-    let (after, before) = (place("after").transpose(), place("before").transpose());
-    if after.is_err() || before.is_err() {
-        filters.refuse("There is no such page of this list");
-    }
-    let (after, before) = (after.unwrap_or_default(), before.unwrap_or_default());
-    let (mut entries, mut previous, mut next) = (Vec::new(), None, None);
+    let place = filters.place();
+    let (mut entries, mut links) = (Vec::new(), (None, None));
     if filters.is_fine() {
         let mut read = app.store.read().await?;
-        let limit = ROWS as usize;
-        let order = if before.is_some() { Order::Oldest } else { Order::Newest };
-        entries = match order {
-            Order::Newest => audit::list(&mut read, &filter, after, ROWS + 1).await?,
-            Order::Oldest => audit::list_newer(&mut read, &filter, before, ROWS + 1).await?,
+        entries = match place.newer_than() {
+            Some(after) => audit::list_newer(&mut read, &filter, after, ROWS + 1).await?,
+            None => audit::list(&mut read, &filter, place.older_than(), ROWS + 1).await?,
         };
-        let is_more = entries.len() > limit;
-        entries.truncate(limit);
-        if order == Order::Oldest {
-            entries.reverse();
-        }
-        let (first, last) = (entries.first().map(id), entries.last().map(id));
-        previous = first.filter(|_| if before.is_some() { is_more } else { after.is_some() });
-        next = last.filter(|_| before.is_some() || is_more);
+        links = place.cut(&mut entries, |entry| entry.record.id);
     }
     let body = html! {
         h1 { "Audit" }
@@ -82,13 +67,9 @@ pub(crate) async fn list(State(app): State<App>, staff: Staff, query: Query) -> 
             }
         }
         (table(&entries))
-        (filters.links(previous, next))
+        (filters.links(links.0, links.1))
     };
     Ok(frame::with_status(frame::page(&staff, PLACE, "Audit", &query, &body), filters.status()))
-}
-
-fn id(entry: &Entry) -> String {
-    entry.record.id.to_string()
 }
 
 /// Rows of the log.
@@ -161,13 +142,15 @@ async fn export(app: App, staff: Staff, query: Query, form: &'static str) -> Res
             let Some(before) = place else { return Ok::<_, streamit_storage::Error>(None) };
             let mut read = app.store.read().await?;
             let entries = audit::list(&mut read, &filter, before, AT_ONCE).await?;
-            let last = entries.last().filter(|_| entries.len() == AT_ONCE as usize).map(|entry| entry.record.id);
+            let last =
+                entries.last().filter(|_| entries.len() == AT_ONCE as usize).map(|entry| entry.record.id);
             let lines: String = entries.iter().map(if is_csv { csv_line } else { json_line }).collect();
             Ok(Some((Bytes::from(lines), last.map(Some))))
         }
     });
     let body = Body::from_stream(stream::StreamExt::chain(stream::iter([Ok(head)]), rows));
-    let kind = if is_csv { "text/csv; charset=utf-8; header=present" } else { "application/jsonl; charset=utf-8" };
+    let kind =
+        if is_csv { "text/csv; charset=utf-8; header=present" } else { "application/jsonl; charset=utf-8" };
     let file = format!("attachment; filename=\"audit.{form}\"");
     Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, file)], body).into_response())
 }
@@ -178,7 +161,9 @@ fn csv_line(entry: &Entry) -> String {
     let record = &entry.record;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    let name = |name: &Option<streamit_domain::DisplayName>| name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let name = |name: &Option<streamit_domain::DisplayName>| {
+        name.as_ref().map(ToString::to_string).unwrap_or_default()
+    };
     let cells = [
         record.id.to_string(),
         rfc3339(record.at),

@@ -49,6 +49,7 @@ pub(crate) async fn show(State(app): State<App>, staff: Staff, query: Query) -> 
                 (figure("Rooms live", there.as_ref().map(|now| about(now.rooms, now.is_all)), Some("/admin/rooms/?sort=active")))
                 (figure("Messages, last hour", Some(upto(counts.messages_hour)), Some("/admin/messages/")))
                 (figure("Messages, last day", Some(upto(counts.messages_day)), None))
+                (figure("Reports open", Some(upto(counts.reports_open)), Some("/admin/reports/")))
                 (figure("Failed logins, last hour", Some(upto(counts.logins_failed)), Some("/admin/audit/?action=account.login_failed")))
                 (figure("People who came, last day", Some(upto(counts.users_day)), Some("/admin/users/")))
                 (figure("Rooms opened, last day", Some(upto(counts.rooms_day)), Some("/admin/rooms/")))
@@ -104,7 +105,9 @@ mod tests {
 
     #[test]
     fn large_numbers_are_written_in_groups_and_none_further_than_it_was_counted() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")] {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")]
+        {
             assert_eq!(grouped(number), text);
         }
         assert_eq!(upto(1_000), "1,000");

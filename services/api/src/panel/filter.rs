@@ -6,8 +6,8 @@ use http::StatusCode;
 use maud::{Markup, Render, html};
 use streamit_domain::Timestamp;
 use streamit_storage::panel::{Mark, Marked, Order, Page, Place, Window};
-use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
@@ -20,8 +20,19 @@ const TEXT: usize = 100;
 
 /// One thing that a list can be narrowed by, as the form shows it.
 enum Control {
-    Choice { name: &'static str, label: &'static str, options: Vec<(&'static str, &'static str)>, value: String },
-    Text { name: &'static str, label: &'static str, hint: &'static str, kind: &'static str, value: String },
+    Choice {
+        name: &'static str,
+        label: &'static str,
+        options: Vec<(&'static str, &'static str)>,
+        value: String,
+    },
+    Text {
+        name: &'static str,
+        label: &'static str,
+        hint: &'static str,
+        kind: &'static str,
+        value: String,
+    },
 }
 
 /// What a list is asked for. What is wrong with it is noted, and the page says so.
@@ -66,7 +77,12 @@ impl<'q> Filters<'q> {
     }
 
     /// A text to look for.
-    pub(super) fn text(&mut self, name: &'static str, label: &'static str, hint: &'static str) -> Option<&'q str> {
+    pub(super) fn text(
+        &mut self,
+        name: &'static str,
+        label: &'static str,
+        hint: &'static str,
+    ) -> Option<&'q str> {
         let given = self.given(name);
         self.shows(name, label, hint, "search");
         if given.chars().count() > TEXT || given.chars().any(char::is_control) {
@@ -77,7 +93,12 @@ impl<'q> Filters<'q> {
     }
 
     /// A value that is written in one way.
-    pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, label: &'static str, hint: &'static str) -> Option<T> {
+    pub(super) fn parsed<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        label: &'static str,
+        hint: &'static str,
+    ) -> Option<T> {
         let given = self.given(name);
         self.shows(name, label, hint, "text");
         if given.is_empty() {
@@ -135,6 +156,22 @@ impl<'q> Filters<'q> {
         Window { order, place: place.unwrap_or_default(), limit: ROWS }
     }
 
+    /// Which page of a list that is sorted by ids alone, the newest first.
+    pub(super) fn place(&mut self) -> ById {
+        let (after, before) = (self.given("after"), self.given("before"));
+        let id = |text: &str| Uuid::try_parse(text).ok();
+        let place = match (after, before) {
+            ("", "") => Some(ById::Start),
+            (after, "") => id(after).map(ById::After),
+            ("", before) => id(before).map(ById::Before),
+            _ => None,
+        };
+        if place.is_none() {
+            self.wrong.push("There is no such page of this list".to_owned());
+        }
+        place.unwrap_or(ById::Start)
+    }
+
     /// Notes that something does not fit together.
     pub(super) fn refuse(&mut self, why: impl Into<String>) {
         self.wrong.push(why.into());
@@ -183,6 +220,55 @@ impl<'q> Filters<'q> {
                 }
             }
         }
+    }
+}
+
+/// A page of a list that is sorted by ids alone, the newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ById {
+    /// The first one.
+    Start,
+    /// It begins after this row.
+    After(Uuid),
+    /// It ends before this row.
+    Before(Uuid),
+}
+
+impl ById {
+    /// What its rows are newer than, if they are read from there.
+    pub(super) const fn newer_than(self) -> Option<Uuid> {
+        match self {
+            Self::Before(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// What its rows are older than.
+    pub(super) const fn older_than(self) -> Option<Uuid> {
+        match self {
+            Self::After(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Makes the page of rows that were read, one more than it has; gives the names of the pages before and after it.
+    pub(super) fn cut<T>(
+        self,
+        rows: &mut Vec<T>,
+        id: impl Fn(&T) -> Uuid,
+    ) -> (Option<String>, Option<String>) {
+        let is_more = rows.len() > ROWS as usize;
+        rows.truncate(ROWS as usize);
+        let (has_previous, has_next) = match self {
+            Self::Start => (false, is_more),
+            Self::After(_) => (true, is_more),
+            Self::Before(_) => {
+                rows.reverse();
+                (is_more, true)
+            }
+        };
+        let name = |row: Option<&T>, is: bool| row.filter(|_| is).map(|row| id(row).to_string());
+        (name(rows.first(), has_previous), name(rows.last(), has_next))
     }
 }
 
@@ -238,9 +324,14 @@ mod tests {
     fn a_mark_comes_back_as_it_was() {
         let mark = Mark { at: -5, id: Uuid::from_u128(7), number: 3 };
         assert_eq!(read_mark(&write_mark(mark)), Some(mark));
-        for bad in ["", "1", "1.2", "1.00000000000000000000000000000007", "x.00000000000000000000000000000007.0",
-            "1.00000000000000000000000000000007.0.0"]
-        {
+        for bad in [
+            "",
+            "1",
+            "1.2",
+            "1.00000000000000000000000000000007",
+            "x.00000000000000000000000000000007.0",
+            "1.00000000000000000000000000000007.0.0",
+        ] {
             assert_eq!(read_mark(bad), None, "{bad}");
         }
     }
@@ -248,7 +339,9 @@ mod tests {
     #[test]
     fn moments_are_read_as_forms_write_them() {
         let at = Some(Timestamp(1_772_396_100_000));
-        for text in ["2026-03-01T20:15", "2026-03-01T20:15:00", "2026-03-01T20:15:00Z", "2026-03-01T21:15:00+01:00"] {
+        for text in
+            ["2026-03-01T20:15", "2026-03-01T20:15:00", "2026-03-01T20:15:00Z", "2026-03-01T21:15:00+01:00"]
+        {
             assert_eq!(moment(text), at, "{text}");
         }
         for bad in ["2026-03-01", "yesterday", "2026-13-01T00:00", "99999-01-01T00:00"] {

@@ -18,6 +18,7 @@ const NAV: &[(&str, &str)] = &[
     ("/admin/messages/", "Messages"),
     ("/admin/sessions/", "Sessions"),
     ("/admin/bans/", "Bans"),
+    ("/admin/reports/", "Reports"),
     ("/admin/audit/", "Audit"),
 ];
 
@@ -29,6 +30,18 @@ const DONE: &[(&str, &str)] = &[
     ("sessions-ended", "The sessions are ended, their sockets are closed."),
     ("session-ended", "The session is ended, its sockets are closed."),
     ("rights", "The rights are changed."),
+    ("close", "The room is closed."),
+    ("chat-off", "Chat is off."),
+    ("chat-on", "Chat is on."),
+    ("host", "The room is handed over."),
+    ("mute", "They are muted."),
+    ("unmute", "They may chat again."),
+    ("kick", "They are thrown out for a while."),
+    ("ban", "They are banned."),
+    ("unban", "The ban is lifted."),
+    ("erase", "All that they said here is taken back."),
+    ("erased", "The message is taken back."),
+    ("report", "The report is decided about."),
 ];
 
 /// A page for staff. `place` is the entry of the menu that it belongs to.
@@ -95,7 +108,9 @@ pub(super) fn refused(refusal: &Refusal, request_id: Option<&str>, wait: Option<
         _ => "Refused",
     };
     let what = match refusal.code {
-        Code::TryAgain => "The database or the live state does not answer. Rooms that are open go on; try this page again in a moment.",
+        Code::TryAgain => {
+            "The database or the live state does not answer. Rooms that are open go on; try this page again in a moment."
+        }
         Code::NotFound => "There is nothing at this address, or not any more.",
         Code::Internal => "This is a fault of ours, and it is in the log.",
         _ => &refusal.message,

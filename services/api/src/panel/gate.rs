@@ -49,7 +49,11 @@ pub(crate) struct Staff {
 impl Staff {
     /// Refuses all but superusers.
     pub(super) fn superuser(&self) -> Result<()> {
-        if self.user.is_superuser { Ok(()) } else { Err(ApiError::new(Code::Forbidden, "Only a superuser can do that")) }
+        if self.user.is_superuser {
+            Ok(())
+        } else {
+            Err(ApiError::new(Code::Forbidden, "Only a superuser can do that"))
+        }
     }
 
     /// The same, who does something for a reason.
@@ -159,10 +163,13 @@ pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Re
     let target = account.as_ref().map(|account| account.id);
     let Some(user) = account.filter(|user| is_right && user.is_active && user.is_staff) else {
         let note = origin.did(Action::PanelLoginFailed);
-        audit::write_alone(&app, match target {
-            Some(target) => note.to(target),
-            None => note,
-        })
+        audit::write_alone(
+            &app,
+            match target {
+                Some(target) => note.to(target),
+                None => note,
+            },
+        )
         .await?;
         return Ok(form(next, &email, Some("Wrong email or password"), StatusCode::UNAUTHORIZED));
     };
@@ -171,7 +178,13 @@ pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Re
 }
 
 /// Opens a login; gives its cookie.
-async fn open(app: &App, user: &User, peer: &Peer, headers: &HeaderMap, origin: &Origin) -> Result<HeaderValue> {
+async fn open(
+    app: &App,
+    user: &User,
+    peer: &Peer,
+    headers: &HeaderMap,
+    origin: &Origin,
+) -> Result<HeaderValue> {
     let now = app.now();
     let secret = secrets::fresh(&*app.entropy);
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -221,7 +234,10 @@ pub(super) fn check(staff: &Staff, fields: &Fields) -> Result<()> {
     if secrets::same(given.as_bytes(), staff.token.as_bytes()) {
         return Ok(());
     }
-    Err(ApiError::new(Code::CrossSite, "This form is not of your login any more: go back, load the page again, and repeat"))
+    Err(ApiError::new(
+        Code::CrossSite,
+        "This form is not of your login any more: go back, load the page again, and repeat",
+    ))
 }
 
 #[cfg(test)]

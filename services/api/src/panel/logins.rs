@@ -29,7 +29,7 @@ pub(crate) async fn list(State(app): State<App>, staff: Staff, query: Query) -> 
     let order = filters.choice("sort", "Sort", &ORDER);
     let (window, now) = (filters.window(order), app.now());
     let page = if filters.is_fine() {
-        logins::list(&mut *app.store.read().await?, user, is_live.then_some(now), window).await?
+        logins::list(&mut app.store.read().await?, user, is_live.then_some(now), window).await?
     } else {
         nothing()
     };
@@ -69,7 +69,8 @@ pub(super) fn table(logins: &[Login], now: Timestamp) -> impl Render {
 }
 
 async fn question(app: &App, named: &Named) -> Result<(Login, Question)> {
-    let login = logins::one(&mut *app.store.read().await?, named.id("session")?).await?.ok_or(Code::NotFound)?;
+    let login =
+        logins::one(&mut app.store.read().await?, named.id("session")?).await?.ok_or(Code::NotFound)?;
     let question = Question {
         place: PLACE,
         title: format!("End a session of {}", login.name),

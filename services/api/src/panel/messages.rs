@@ -36,7 +36,7 @@ pub(crate) async fn list(State(app): State<App>, staff: Staff, query: Query) -> 
         (None, None) => Of::Anybody,
     };
     let page = if filters.is_fine() {
-        messages::list(&mut *app.store.read().await?, of, window).await?
+        messages::list(&mut app.store.read().await?, of, window).await?
     } else {
         nothing()
     };

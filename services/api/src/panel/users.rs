@@ -10,18 +10,18 @@ use streamit_domain::room::Standing;
 use streamit_domain::staff::{Deed, Rank};
 use streamit_storage::panel::seats::{self, Of, Seat};
 use streamit_storage::panel::users::{self as list, Kind};
-use streamit_storage::panel::{Marked, Order, Page, Window, logins, messages};
+use streamit_storage::panel::{Order, Page, Window, logins, messages};
 use streamit_storage::users::{self, User};
-use streamit_storage::{Read, audit as log};
+use streamit_storage::{Read, audit as log, reports};
 use streamit_wire::Code;
 
 use super::ask::{self, Question};
 use super::filter::Filters;
 use super::form::{Fields, Named, Posted};
 use super::gate::Staff;
-use super::{audit, frame, logins as login_pages, messages as message_pages, parts};
+use super::{audit, frame, logins as login_pages, messages as message_pages, parts, reports as report_pages};
 use crate::app::App;
-use crate::http::error::{ApiError, Result};
+use crate::http::error::Result;
 use crate::http::path::Query;
 use crate::staff::accounts::{self, Change, rank};
 
@@ -118,6 +118,8 @@ pub(crate) async fn detail(
     let about = log::list(&mut read, &about, None, FEW.limit).await?;
     let by = log::Filter { actor: Some(user.id), ..log::Filter::default() };
     let by = log::list(&mut read, &by, None, FEW.limit).await?;
+    let reported = reports::Filter { user: Some(user.id), ..reports::Filter::default() };
+    let reported = reports::list(&mut read, reported, None, FEW.limit).await?;
     drop(read);
     let (now, base) = (app.now(), format!("{PLACE}{}/", user.id));
     let id = user.id.to_string();
@@ -137,6 +139,8 @@ pub(crate) async fn detail(
             login_pages::table(&logins.rows, now)))
         (parts::section("messages", "Messages", Some(&of("/admin/messages/", "user")),
             message_pages::table(&said.rows, true)))
+        (parts::section("reports", "Reports about them", Some(&format!("/admin/reports/?state=any&user={id}")),
+            report_pages::table(&reported)))
         (parts::section("about", "Done to them", Some(&of("/admin/audit/", "about")), audit::table(&about)))
         (parts::section("by", "Done by them", Some(&of("/admin/audit/", "by")), audit::table(&by)))
     };
@@ -151,7 +155,9 @@ async fn found(read: &mut Read, named: &Named) -> Result<User> {
 fn ways(staff: &Staff, user: &User, is_anonymised: bool, base: &str) -> Vec<(String, &'static str, bool)> {
     Way::ALL
         .into_iter()
-        .filter(|way| accounts::may(&staff.user, user, way.deed()).is_ok() && way.is_of_use(user, is_anonymised))
+        .filter(|way| {
+            accounts::may(&staff.user, user, way.deed()).is_ok() && way.is_of_use(user, is_anonymised)
+        })
         .map(|way| (format!("{base}{}/", way.word()), way.title(), way.is_grave()))
         .collect()
 }

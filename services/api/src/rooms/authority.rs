@@ -1,7 +1,7 @@
 //! By whose authority something is done in a room, and whether that is enough.
 
 use streamit_domain::UserId;
-use streamit_domain::room::{Deed, DeedRefusal, Role, Stands, Standing, may};
+use streamit_domain::room::{Deed, DeedRefusal, Role, Standing, Stands, may};
 use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::Room;
 use streamit_storage::{Read, Result as Stored};
@@ -80,7 +80,11 @@ impl<'a> By<'a> {
         entry: Option<&Participant>,
         deed: Deed,
     ) -> Result<()> {
-        let Some(user) = self.member else { return Ok(()) };
+        let Some(user) = self.member else {
+            // A room whose host is not in it could not be led: staff hands it over first, or closes it.
+            let is_leading = target == room.host && matches!(deed, Deed::Kick | Deed::Ban);
+            return if is_leading { Err(refusal(deed, DeedRefusal::Host)) } else { Ok(()) };
+        };
         let own = participants::get(read, room.id, user).await?;
         // What one said oneself is one's own, as long as one is in.
         if deed == Deed::Erase && !own.as_ref().is_some_and(|own| own.standing == Standing::Approved) {

@@ -164,7 +164,10 @@ async fn apply(app: &App, tx: &mut Tx, by: &By, target: &User, change: &Change) 
         }
         Change::Rank(new) => {
             if target.is_guest || !target.is_active {
-                return Err(ApiError::new(Code::Conflict, "Only an account that is switched on can be staff"));
+                return Err(ApiError::new(
+                    Code::Conflict,
+                    "Only an account that is switched on can be staff",
+                ));
             }
             let old = rank(target);
             staff::set_rights(tx, target.id, *new >= Rank::Staff, *new == Rank::Superuser).await?;

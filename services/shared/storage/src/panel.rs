@@ -145,7 +145,13 @@ impl Window {
         const LAST: Mark = Mark { at: i64::MAX, id: Uuid::max(), number: i64::MAX };
         let is_older = self.is_towards_older();
         let mark = match self.place {
-            Place::Start => if is_older { LAST } else { FIRST },
+            Place::Start => {
+                if is_older {
+                    LAST
+                } else {
+                    FIRST
+                }
+            }
             Place::After(mark) | Place::Before(mark) => mark,
         };
         (if is_older { list.older } else { list.newer }, mark, i64::from(self.limit) + 1)

@@ -189,12 +189,7 @@ macro_rules! page_of_reports {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(
-    read: &mut Read,
-    filter: Filter,
-    before: Option<Uuid>,
-    limit: u32,
-) -> Result<Vec<Report>> {
+pub async fn list(read: &mut Read, filter: Filter, before: Option<Uuid>, limit: u32) -> Result<Vec<Report>> {
     const SQL: Sql = page_of_reports!("<", "DESC");
     page(read, SQL, filter, before.unwrap_or(Uuid::max()), limit).await
 }

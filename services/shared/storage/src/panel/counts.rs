@@ -1,7 +1,7 @@
 //! The figures of now. None is counted further than it has to be: "1,000 and more" is as good as the number.
 
-use streamit_domain::audit::Action;
 use streamit_domain::Timestamp;
+use streamit_domain::audit::Action;
 use uuid::Uuid;
 
 use crate::engine::Sql;
@@ -32,7 +32,8 @@ pub struct Counts {
 /// # Errors
 /// When the database fails.
 pub async fn read(read: &mut Read, now: Timestamp) -> Result<Counts> {
-    const MESSAGES: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE created_at >= $1 LIMIT $2) few";
+    const MESSAGES: &str =
+        "SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE created_at >= $1 LIMIT $2) few";
     const REPORTS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM reports WHERE state = 'OPEN' LIMIT $1) few";
     const USERS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM users WHERE created_at >= $1 LIMIT $2) few";
     const ROOMS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM rooms WHERE created_at >= $1 LIMIT $2) few";

@@ -141,7 +141,10 @@ pub async fn list(read: &mut Read, filter: &Filter<'_>, window: Window) -> Resul
     let (rows, sort) = if let Some(prefix) = filter.search {
         let (sql, mark, limit) = window.step(FOUND);
         let above = above(prefix);
-        (fetch_all!(read, ListedRow, sql, mark.at, mark.id, limit, life, access, prefix, above)?, Sort::Opened)
+        (
+            fetch_all!(read, ListedRow, sql, mark.at, mark.id, limit, life, access, prefix, above)?,
+            Sort::Opened,
+        )
     } else {
         let list = match filter.sort {
             Sort::Opened => OPENED,

@@ -116,12 +116,7 @@ macro_rules! select_seats {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(
-    read: &mut Read,
-    of: Of,
-    standing: Option<Standing>,
-    window: Window,
-) -> Result<Page<Seat>> {
+pub async fn list(read: &mut Read, of: Of, standing: Option<Standing>, window: Window) -> Result<Page<Seat>> {
     const OF_ROOM: Paged = paged! {
         both: select_seats!("p.room_id = $4 AND ($5 = '' OR p.standing = $5)"),
         by: "p.created_at", "p.user_id"
