@@ -47,16 +47,7 @@ pub(crate) struct Staff {
 }
 
 impl Staff {
-    /// Refuses all but superusers.
-    pub(super) fn superuser(&self) -> Result<()> {
-        if self.user.is_superuser {
-            Ok(())
-        } else {
-            Err(ApiError::new(Code::Forbidden, "Only a superuser can do that"))
-        }
-    }
-
-    /// The same, who does something for a reason.
+    /// Who it is that does something, for a reason.
     pub(super) fn because(&self, reason: String) -> By {
         By { user: self.user.id, origin: self.origin.clone(), reason }
     }

@@ -12,6 +12,7 @@ mod malformed;
 mod moderation;
 mod outages;
 mod page;
+mod panel;
 mod plumbing;
 #[path = "../../../shared/storage/tests/suite/proxy.rs"]
 mod proxy;

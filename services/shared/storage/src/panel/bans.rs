@@ -9,7 +9,7 @@ use super::users::ids;
 use super::{Mark, Marked, Page, Paged, Window, paged};
 use crate::{Read, Result, row};
 
-/// A guest's network that is kept out of a room for a while.
+/// A guest whose networks are kept out of a room for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Out of which room.
@@ -47,7 +47,9 @@ macro_rules! select_networks {
     ($condition:literal) => {
         concat!(
             "SELECT b.room_id, r.code, b.user_id, u.display_name, b.created_at, b.until FROM room_bans b \
-             JOIN rooms r ON r.id = b.room_id JOIN users u ON u.id = b.user_id WHERE ",
+             JOIN rooms r ON r.id = b.room_id JOIN users u ON u.id = b.user_id \
+             WHERE NOT EXISTS (SELECT 1 FROM room_bans o \
+                WHERE o.room_id = b.room_id AND o.user_id = b.user_id AND o.network < b.network) AND ",
             $condition
         )
     };

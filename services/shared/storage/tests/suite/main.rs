@@ -29,6 +29,7 @@ mod loss;
 mod moderation;
 mod outages;
 mod outbox;
+mod panel;
 mod playback;
 mod proxy;
 mod rooms;
