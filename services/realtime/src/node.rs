@@ -190,6 +190,12 @@ impl Node {
         self.entropy.uuid_v4().to_string()
     }
 
+    /// A name for something that happens at `now`; names sort by time (RFC 9562, version 7).
+    #[must_use]
+    pub fn fresh_v7(&self, now: Timestamp) -> uuid::Uuid {
+        self.entropy.uuid_v7(now.0)
+    }
+
     /// A random number below `end`, for spreading things out.
     #[must_use]
     pub fn random_below(&self, end: u64) -> u64 {

@@ -10,12 +10,14 @@
 //! | who comes and goes, host away and back | `presence` |
 //! | a roster that was lost, a node that was paused | `recovery` |
 //! | chat, moderation by members | `commands` |
+//! | messages that were taken back | `erasures` |
 //! | whose players are ready, holding the film | `readiness` |
 //! | playback: commands, what is shown, putting it back | `playback` |
 //! | facts, versions, what the bus tells | `news` |
 
 mod commands;
 pub mod effect;
+mod erasures;
 mod join;
 mod loss;
 mod members;
@@ -182,6 +184,7 @@ pub struct Room {
     must_read_facts: bool,
     is_reading_history: bool,
     must_read_history: bool,
+    is_reading_erasures: bool,
     gap_due: Option<u64>,
     is_count_due: bool,
     count_told: u64,
@@ -250,6 +253,7 @@ impl Room {
             must_read_facts: false,
             is_reading_history: false,
             must_read_history: false,
+            is_reading_erasures: false,
             gap_due: None,
             is_count_due: false,
             count_told: 0,
@@ -287,6 +291,7 @@ impl Room {
             Input::Dead(incarnations) => self.on_dead(incarnations),
             Input::Facts(result) => self.on_facts(result, now),
             Input::History(after, before, result) => self.on_history(after, before, result, now),
+            Input::Erasures(result) => self.on_erasures(result, now),
             Input::Appended(drafts, result) => self.on_appended(drafts, result, now),
             Input::PlaybackSet(next, result) => self.on_playback_set(next, result, now),
             Input::PlaybackRead(result) => self.on_playback_read(result, now),

@@ -10,13 +10,13 @@ use streamit_wire::{Code, v1};
 use tonic::Status;
 
 use super::{check_count, failed, room_id, status};
+use crate::announce;
 use crate::app::App;
 use crate::audit::{self, Origin};
 use crate::convert;
 use crate::http::error::{ApiError, Result};
 use crate::rooms::By;
 use crate::rooms::moderate::{self, Action};
-use crate::announce;
 
 /// No version or number comes near this: they travel as JSON numbers, too.
 const MOST_VERSION: u64 = (1 << 53) - 1;

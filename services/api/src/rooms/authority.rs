@@ -1,7 +1,7 @@
 //! By whose authority something is done in a room, and whether that is enough.
 
 use streamit_domain::UserId;
-use streamit_domain::room::{Deed, DeedRefusal, Role, Stands, Standing, may};
+use streamit_domain::room::{Deed, DeedRefusal, Role, Standing, Stands, may};
 use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::Room;
 use streamit_storage::{Read, Result as Stored};

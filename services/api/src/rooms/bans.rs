@@ -39,9 +39,7 @@ pub(crate) async fn list(
     let more = banned.len() > limit as usize;
     banned.truncate(limit as usize);
     let link = more.then(|| banned.last().map(|entry| (entry.created_at, entry.user.0))).flatten();
-    let view = |entry: participants::Participant| {
-        json!({"id": entry.user, "display_name": entry.name, "is_guest": entry.is_guest})
-    };
+    let view = |entry: participants::Participant| json!({"id": entry.user, "display_name": entry.name, "is_guest": entry.is_guest});
     let views: Vec<Value> = banned.into_iter().map(view).collect();
     let base = format!("/api/rooms/{code}/bans/?");
     Ok((next_page(&base, link, limit), Json(views)).into_response())

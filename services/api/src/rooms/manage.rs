@@ -284,8 +284,11 @@ fn differences(old: Settings, new: Settings) -> (Value, Value) {
         _ => Map::new(),
     };
     let (mut before, mut after) = (fields(old), fields(new));
-    let same: Vec<String> =
-        before.iter().filter(|(name, value)| after.get(*name) == Some(value)).map(|(name, _)| name.clone()).collect();
+    let same: Vec<String> = before
+        .iter()
+        .filter(|(name, value)| after.get(*name) == Some(value))
+        .map(|(name, _)| name.clone())
+        .collect();
     for name in same {
         before.remove(&name);
         after.remove(&name);

@@ -224,13 +224,7 @@ async fn act_for(app: &App, caller: &Caller, about: OfPerson, action: Action) ->
 }
 
 /// Does it, if `by` may, writes it down, and tells the room's nodes.
-pub(crate) async fn act(
-    app: &App,
-    room: RoomId,
-    by: &By<'_>,
-    target: UserId,
-    action: Action,
-) -> Result<()> {
+pub(crate) async fn act(app: &App, room: RoomId, by: &By<'_>, target: UserId, action: Action) -> Result<()> {
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
         let room = lock(&mut tx, room).await?;

@@ -8,9 +8,9 @@ use serde_json::json;
 use streamit_domain::audit::Action as Audited;
 use streamit_domain::room::{self, Access, DEFAULT_MAX_MEMBERS, JoinRefusal, Settings, Standing};
 use streamit_domain::{RoomCode, RoomId};
-use streamit_storage::{Conflict, bans};
 use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::{self, NewRoom, Room};
+use streamit_storage::{Conflict, bans};
 use streamit_wire::Code;
 
 use super::{by_code, ended_code};
@@ -100,7 +100,8 @@ async fn inserted(app: &App, room: &NewRoom, origin: &Origin) -> Result<bool> {
     let mut tx = app.store.begin().await?;
     match rooms::insert(&mut tx, room).await {
         Ok(()) => {
-            let after = json!({"is_private": room.access.is_private(), "entry_mode": room.access.entry_mode()});
+            let after =
+                json!({"is_private": room.access.is_private(), "entry_mode": room.access.entry_mode()});
             audit::write(app, &mut tx, origin.did(Audited::RoomCreated).in_room(room.id).into(after)).await?;
             tx.commit().await?;
             Ok(true)

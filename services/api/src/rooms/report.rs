@@ -65,7 +65,8 @@ pub(crate) async fn report(
     let mut user = body.user;
     if let Some(seq) = body.seq.map(u64::from) {
         let range = Range { after: seq - 1, before: Some(seq + 1), limit: 1, newest: false };
-        let found = chat::history(&mut tx, room, range).await?.and_then(|found| found.messages.into_iter().next());
+        let found =
+            chat::history(&mut tx, room, range).await?.and_then(|found| found.messages.into_iter().next());
         let author = found.map(|message| message.user);
         if author.is_none() || user.is_some_and(|user| Some(user) != author) {
             return Err(ApiError::new(Code::NotFound, "No such message"));

@@ -17,9 +17,9 @@ use streamit_storage::{Error, Tx};
 use streamit_wire::Code;
 
 use super::{PAGE, online};
+use crate::announce;
 use crate::app::App;
 use crate::audit::{self, Origin};
-use crate::announce;
 use crate::http::error::{ApiError, Result};
 
 /// Somebody was in a room if he was within this time. A node tells of its rooms every ten seconds or so.

@@ -252,6 +252,8 @@ impl Room {
                 .collect(),
             online: self.online(),
             is_chat_enabled: self.facts.settings.is_chat_enabled,
+            is_chat_locked: self.facts.settings.is_chat_locked,
+            slow_mode_seconds: self.facts.settings.slow_mode_seconds,
             readiness: self.facts.settings.readiness,
             drift: self.facts.settings.drift,
             source: self.facts.source.as_ref().map(Into::into),

@@ -33,13 +33,7 @@ impl Room {
                     self.show(chat.messages.clone(), now);
                 }
                 Some(v1::event::Kind::Chat(_)) => self.ask_for_facts(),
-                Some(v1::event::Kind::Erased(erased)) if erased.epoch == self.tail.epoch() => {
-                    if let Some(tombstone) = &erased.tombstone
-                        && self.tail.erase(tombstone)
-                    {
-                        self.tell(&Frame::MessageErased { seq: tombstone.seq });
-                    }
-                }
+                Some(v1::event::Kind::Erased(erased)) => self.on_erased(erased, now),
                 // Revocations concern connections, not rooms; unknown news is a newer release's.
                 _ => {}
             },
@@ -75,6 +69,9 @@ impl Room {
             }
             if home.chat_head > self.tail.head() {
                 self.ask_for_history(self.tail.head(), 0);
+            }
+            if !home.room.is_empty() && home.epoch == self.tail.epoch() {
+                self.compare_erasures(home.erasures);
             }
         }
     }
@@ -234,6 +231,9 @@ impl Room {
                     sync_threshold_ms: Some(settings.sync_threshold_ms),
                     readiness: Some(settings.readiness),
                     drift: Some(settings.drift),
+                    is_locked: Some(settings.is_locked),
+                    is_chat_locked: Some(settings.is_chat_locked),
+                    slow_mode_seconds: Some(settings.slow_mode_seconds),
                     online: None,
                 }));
             }

@@ -209,6 +209,9 @@ impl Room {
                 self.show_playback(next, now);
                 self.is_stored = true;
                 self.effects.push(Effect::SavePlayback(next));
+                if let (Some((_, user)), Act::Do(command)) = (pending.from, pending.act) {
+                    self.effects.push(Effect::NotePlayback(user, command, next));
+                }
             }
             Ok(Cas::Conflict(stored)) => {
                 self.is_stored = true;

@@ -60,7 +60,8 @@ impl WordFilter {
         }
         let said = words(text, char::is_alphanumeric);
         self.0.iter().any(|phrase| {
-            said.windows(phrase.len()).any(|run| phrase.iter().zip(run).all(|(glob, word)| matches(glob, word)))
+            said.windows(phrase.len())
+                .any(|run| phrase.iter().zip(run).all(|(glob, word)| matches(glob, word)))
         })
     }
 }
@@ -72,7 +73,11 @@ fn fold(text: &str) -> String {
 
 fn words(text: &str, is_of_word: impl Fn(char) -> bool) -> Vec<Vec<char>> {
     let folded = fold(text);
-    folded.split(|c| !is_of_word(c)).filter(|word| !word.is_empty()).map(|word| word.chars().collect()).collect()
+    folded
+        .split(|c| !is_of_word(c))
+        .filter(|word| !word.is_empty())
+        .map(|word| word.chars().collect())
+        .collect()
 }
 
 /// Whether the whole word fits. Goes back to the last star only, which is enough: an earlier one could give nothing that
@@ -134,7 +139,8 @@ mod tests {
 
     #[test]
     fn spelling_it_another_way_does_not_help() {
-        for text in ["ünkind", "u\u{308}nkind", "un\u{200b}kind", "ＵＮＫＩＮＤ", "UN\u{ad}KIND", "𝐮𝐧𝐤𝐢𝐧𝐝"] {
+        for text in ["ünkind", "u\u{308}nkind", "un\u{200b}kind", "ＵＮＫＩＮＤ", "UN\u{ad}KIND", "𝐮𝐧𝐤𝐢𝐧𝐝"]
+        {
             assert!(blocks("unkind", text), "{text:?}");
         }
         assert!(blocks("Straße", "STRASSE") || blocks("Straße", "straße"));

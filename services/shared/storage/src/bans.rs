@@ -9,7 +9,13 @@ use crate::{Read, Result, Tx};
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(tx: &mut Tx, room: RoomId, guest: UserId, until: Timestamp, now: Timestamp) -> Result<()> {
+pub async fn insert(
+    tx: &mut Tx,
+    room: RoomId,
+    guest: UserId,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
     const SQL: &str = "
         INSERT INTO room_bans (room_id, network, user_id, created_at, until)
         SELECT DISTINCT CAST($1 AS UUID), s.address, s.user_id, CAST($3 AS BIGINT), CAST($4 AS BIGINT)

@@ -173,12 +173,7 @@ pub struct Filter {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(
-    read: &mut Read,
-    filter: Filter,
-    before: Option<Uuid>,
-    limit: u32,
-) -> Result<Vec<Report>> {
+pub async fn list(read: &mut Read, filter: Filter, before: Option<Uuid>, limit: u32) -> Result<Vec<Report>> {
     const SQL: Sql = sql! {
         postgres: concat!(select_report!(), "
             WHERE p.id < $1 AND ($2 = '' OR p.state = $2) AND ($3::UUID IS NULL OR p.room_id = $3)

@@ -18,7 +18,9 @@ use uuid::Uuid;
 pub use facts::{Versions, facts, versions};
 pub use loss::{Seen, raise_epochs};
 pub use playback::{load_playback, save_playback, touch};
-pub use succession::{Heard, HostReport, Returned, asleep, candidates, lock_as_seen, pass_on, passed_on, report_hosts};
+pub use succession::{
+    Heard, HostReport, Returned, asleep, candidates, lock_as_seen, pass_on, passed_on, report_hosts,
+};
 pub use sweep::{due_deadlines, expired, playing, set_host_deadline, stale_active};
 
 use crate::{Read, Result, Tx, batch, outbox, row};

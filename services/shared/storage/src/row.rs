@@ -34,7 +34,8 @@ pub(crate) fn code(text: &str) -> Result<RoomCode> {
 
 /// A room's list of what must not be said.
 pub(crate) fn patterns(json: Option<&str>) -> Result<Vec<String>> {
-    json.map_or_else(|| Ok(Vec::new()), serde_json::from_str).map_err(|_| Error::Corrupt("rooms.blocked_words"))
+    json.map_or_else(|| Ok(Vec::new()), serde_json::from_str)
+        .map_err(|_| Error::Corrupt("rooms.blocked_words"))
 }
 
 /// One table for both directions: what a value is called in its column.

@@ -295,7 +295,12 @@ impl<'a> Batch<'a> {
     }
 
     /// When the sender may speak again, in a room that is slow.
-    fn slow_until(&self, draft: &Draft, seconds: Option<i64>, last: Option<i64>) -> Result<Option<Timestamp>> {
+    fn slow_until(
+        &self,
+        draft: &Draft,
+        seconds: Option<i64>,
+        last: Option<i64>,
+    ) -> Result<Option<Timestamp>> {
         let pause = u64::from(row::to_u32(seconds.unwrap_or(0), "rooms.slow_mode_seconds")?);
         let said_now = self.slowed.contains(&(draft.room.0, draft.user.0)).then_some(self.now);
         let last = said_now.or(row::time(last));
@@ -358,8 +363,11 @@ impl<'a> Batch<'a> {
         execute!(tx, MESSAGES, batch::json(&inserts)?, self.now.0)?;
         execute!(tx, HEADS, batch::json(&heads)?)?;
         if !self.slowed.is_empty() {
-            let slowed: Vec<Slowed> =
-                self.slowed.iter().map(|(room, user)| Slowed { room: Hex(*room), user: Hex(*user) }).collect();
+            let slowed: Vec<Slowed> = self
+                .slowed
+                .iter()
+                .map(|(room, user)| Slowed { room: Hex(*room), user: Hex(*user) })
+                .collect();
             execute!(tx, SLOWED, batch::json(&slowed)?, self.now.0)?;
         }
         Ok(())

@@ -164,7 +164,11 @@ pub async fn report_hosts(tx: &mut Tx, reports: &[HostReport], now: Timestamp) -
     }
     let returned = rooms.values().filter_map(|room| {
         let from = UserId(*hosts.get(&room.id)?);
-        (from.0 != room.host_id).then_some(Returned { room: RoomId(room.id), from, host: UserId(room.host_id) })
+        (from.0 != room.host_id).then_some(Returned {
+            room: RoomId(room.id),
+            from,
+            host: UserId(room.host_id),
+        })
     });
     let returned = returned.collect();
     let waits: Vec<Wait> = rooms
