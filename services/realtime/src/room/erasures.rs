@@ -3,11 +3,15 @@
 //! Erasures of a room are numbered. News of the next one is taken in; a number that is not the next shows that news was
 //! missed, and what was erased since is asked for.
 
+use bytes::BytesMut;
 use streamit_wire::frame::server::Frame;
 use streamit_wire::v1;
 
 use super::Room;
 use super::effect::{Away, Effect, Now};
+use super::members::Member;
+use crate::outbox::Kind;
+use crate::ws;
 
 impl Room {
     pub(super) fn on_erased(&mut self, erased: &v1::Erased, now: Now) {
@@ -45,6 +49,18 @@ impl Room {
         if reply.epoch == self.tail.epoch() {
             self.take_erased(reply.tombstones, now);
             self.tail.set_erasures(reply.erasures);
+        }
+    }
+
+    /// Tells somebody who comes back, and has all up to `since`, what of that was taken back. In one piece, since a queue
+    /// holds few frames.
+    pub(super) fn tell_erased_before(&self, member: &Member, since: u64) {
+        let mut all = BytesMut::new();
+        for seq in self.tail.erased_up_to(since) {
+            all.extend_from_slice(&ws::text(&Frame::MessageErased { seq }.to_json()));
+        }
+        if !all.is_empty() {
+            member.outbox.push(all.freeze(), Kind::Other);
         }
     }
 

@@ -188,6 +188,9 @@ impl Room {
             if let Some(told) = self.readiness_told() {
                 member.outbox.push(ws::text(told), Kind::Other);
             }
+            if let Some(since) = since {
+                self.tell_erased_before(&member, since);
+            }
             if member.user == self.facts.host {
                 self.tell_requests(&member);
             }

@@ -38,6 +38,8 @@ struct Entry {
     key: Option<(UserId, Box<str>)>,
     /// When it was stored.
     created_at: i64,
+    /// Whether only its place is left.
+    is_erased: bool,
 }
 
 impl Entry {
@@ -48,6 +50,7 @@ impl Entry {
             frame: ws::text(&server::chat_message(message)),
             key: user.map(|user| (user, message.client_id.as_str().into())),
             created_at: message.created_at,
+            is_erased: message.erased,
         }
     }
 }
@@ -185,16 +188,21 @@ impl Tail {
         let seq = tombstone.seq;
         let place = seq.checked_sub(self.first()).and_then(|i| usize::try_from(i).ok());
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
-            let frame = ws::text(&server::chat_message(tombstone));
-            if entry.frame == frame {
+            if std::mem::replace(&mut entry.is_erased, true) {
                 return false;
             }
             self.bytes -= entry.frame.len();
-            entry.frame = frame;
+            entry.frame = ws::text(&server::chat_message(tombstone));
             self.bytes += entry.frame.len();
             self.history = None;
         }
         seq <= self.head
+    }
+
+    /// Which messages up to `since` were taken back: who comes back may still show them.
+    pub fn erased_up_to(&self, since: u64) -> impl Iterator<Item = u64> {
+        let known = self.entries.iter().take_while(move |entry| entry.seq <= since);
+        known.filter(|entry| entry.is_erased).map(|entry| entry.seq)
     }
 
     fn append(&mut self, message: &v1::ChatMessage) {

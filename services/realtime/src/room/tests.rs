@@ -2,6 +2,7 @@
 
 mod chat;
 mod cluster;
+mod erasures;
 mod holds;
 mod joining;
 mod loss;
