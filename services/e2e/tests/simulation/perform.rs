@@ -167,7 +167,11 @@ impl World {
         }
         let is_answered = !matches!(
             effect,
-            Effect::MarkGone(_) | Effect::SavePlayback(_) | Effect::ReportHost(_) | Effect::ReportLoss(_)
+            Effect::MarkGone(_)
+                | Effect::SavePlayback(_)
+                | Effect::ReportHost(_)
+                | Effect::ReportLoss(_)
+                | Effect::Inspected(..)
         );
         if let Some(live) = self.nodes[n].rooms.get_mut(&number) {
             live.answers += u32::from(is_answered);
@@ -258,6 +262,7 @@ impl World {
             Effect::SavePlayback(state) => self.save_behind(at, state),
             Effect::ReportHost(report) => self.report_behind(at, report),
             Effect::ReportLoss(seen) => self.loss_behind(at, seen),
+            Effect::Inspected(..) => {} // nobody looks
         }
     }
 

@@ -10,7 +10,7 @@ use streamit_bus::{
     BookChange, Cas, Entry, EntryKey, Error as BusError, Expect, LiveVersions, Notice, Roster, RosterChange,
 };
 use streamit_domain::readiness::{GaveUp, Readiness};
-use streamit_domain::{ConnectionId, Incarnation, Playback, SessionId, Timestamp, UserId};
+use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, SessionId, Timestamp, UserId};
 use streamit_wire::frame::client;
 use streamit_wire::{Code, v1};
 
@@ -138,7 +138,7 @@ pub enum Input {
     Moderated(ConnectionId, Result<Option<Code>, Away>),
 }
 
-/// What a room wants done. Each but the last four is answered by an [`Input`].
+/// What a room wants done. Each but the last five is answered by an [`Input`].
 #[derive(Debug)]
 pub enum Effect {
     /// Add joiners to the roster, the highest version known being the number.
@@ -173,4 +173,6 @@ pub enum Effect {
     ReportHost(v1::HostReport),
     /// Tell the api what was seen of the room, since it may have less; retried until it has heard. Not answered.
     ReportLoss(v1::Seen),
+    /// Tell whoever looks into this room what is seen of it, on the channel that is named as if of a room. Not answered.
+    Inspected(RoomId, Box<v1::Inspected>),
 }

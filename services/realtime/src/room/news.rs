@@ -10,6 +10,7 @@ use streamit_wire::frame::server::{Frame, RoomUpdated, Watched};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Effect, Gone, Now};
+use super::happened::What;
 use super::join::removal;
 use super::{GAP_MS, Room};
 use crate::outbox::{Close, Kind};
@@ -40,6 +41,7 @@ impl Room {
                         self.tell(&Frame::MessageErased { seq: tombstone.seq });
                     }
                 }
+                Some(v1::event::Kind::Inspect(wanted)) => self.on_inspect(wanted, now),
                 // Revocations concern connections, not rooms; unknown news is a newer release's.
                 _ => {}
             },
@@ -86,6 +88,7 @@ impl Room {
         self.check_numbers(&messages);
         for (seq, frame) in self.tail.offer(messages) {
             self.members.tell_live(&frame, seq, now.up);
+            self.note(What::Chat, seq, None);
         }
         if self.tail.gap().is_none() {
             self.gap_due = None;
@@ -214,6 +217,7 @@ impl Room {
     }
 
     fn on_change(&mut self, change: Change, now: Now) {
+        self.note_change(&change);
         match change {
             Change::Removed(user, standing) => self.remove_user(user, standing, now),
             Change::Host => {
