@@ -169,7 +169,7 @@ pub struct Member {
     pub drift_ms: Option<i64>,
     /// Frames that wait to be written to it.
     pub frames: u32,
-    /// Bytes that wait, or are on their way.
+    /// Bytes of these.
     pub bytes: u64,
     /// Messages that the node has shown and this connection has not been given yet.
     pub chat_lag: u64,

@@ -11,8 +11,10 @@ use streamit_bus::redis::{RedisOptions, RedisRooms};
 use streamit_telemetry::{SystemClock, SystemEntropy};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{LONGEST, Node, Order};
+use super::{LONGEST, Node, Order, Refused};
 use crate::config;
+
+const AWAY: &str = "REDIS_URL can't be reached";
 
 /// Where nodes are found.
 #[derive(Args, Debug)]
@@ -91,12 +93,15 @@ pub async fn resume(which: &Which) -> anyhow::Result<u64> {
 /// When Redis can't be reached.
 pub async fn table(redis: &Redis) -> anyhow::Result<String> {
     let (rooms, _stop) = connect(redis).await?;
-    Ok(draw(&super::list(&rooms).await?, &rooms))
+    Ok(draw(&super::list(&rooms).await.context(AWAY)?, &rooms))
 }
 
 async fn tell(which: &Which, order: Order) -> anyhow::Result<u64> {
     let (rooms, _stop) = connect(&which.redis).await?;
-    let heard = super::tell(&rooms, &SystemEntropy, &which.node, order).await?;
+    let heard = match super::tell(&rooms, &SystemEntropy, &which.node, order).await {
+        Err(Refused::Away(error)) => Err(error).context(AWAY)?,
+        told => told?,
+    };
     ensure!(heard > 0, "no realtime node listens on this Redis");
     Ok(heard)
 }

@@ -3,6 +3,7 @@
 mod chat;
 mod cluster;
 mod holds;
+mod inspect;
 mod joining;
 mod loss;
 mod lost_store;
