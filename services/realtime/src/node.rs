@@ -6,6 +6,7 @@ pub mod lease;
 pub mod pause;
 pub mod registry;
 pub mod repair;
+pub mod status;
 pub(crate) mod steady;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
 use crate::door::Door;
-use crate::drain::Sheds;
+use crate::drain::Orders;
 use crate::outbox::Close;
 use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
@@ -77,8 +78,8 @@ pub struct Node {
     pub behind: Behind,
     /// Guesses at room codes, by address.
     pub guesses: MemoryQuota,
-    /// Sheddings that were asked for.
-    pub sheds: Sheds,
+    /// What operators asked of this node.
+    pub orders: Orders,
     /// Rooms and connections.
     pub background: TaskTracker,
     /// What must still be said at a stop.
@@ -93,6 +94,8 @@ pub struct Node {
     entropy: SharedEntropy,
     start: Instant,
     tokio_start: tokio::time::Instant,
+    /// Room time at which this process began.
+    pub started_at: Timestamp,
     incarnation: RwLock<Incarnation>,
     next_connection: AtomicU64,
 }
@@ -105,6 +108,7 @@ impl Node {
         Arc::new(Self {
             name: parts.name,
             limits: parts.limits,
+            started_at: bus.now(),
             bus,
             keys: Keys::default(),
             rooms: Registry::default(),
@@ -115,7 +119,7 @@ impl Node {
             behind: Behind::new(parts.api.clone()),
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
-            sheds: Sheds::default(),
+            orders: Orders::default(),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -158,6 +162,18 @@ impl Node {
     #[must_use]
     pub fn incarnation(&self) -> Incarnation {
         *self.incarnation.read()
+    }
+
+    /// Whether it should be sent nobody: it stops, or was told to drain.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled() || self.orders.is_draining()
+    }
+
+    /// Whether those who come are sent to another node.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.closing.is_cancelled() || self.orders.is_shut()
     }
 
     /// Begins a new life if this process was paused: others may have held the node dead, and everything it knows is old.

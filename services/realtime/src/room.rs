@@ -14,10 +14,13 @@
 //! | whose players are ready, holding the film | `readiness` |
 //! | playback: commands, what is shown, putting it back | `playback` |
 //! | facts, versions, what the bus tells | `news` |
+//! | what operators see | `inspect`, `happened` |
 
 mod commands;
 pub mod effect;
 mod erasures;
+mod happened;
+mod inspect;
 mod join;
 mod loss;
 mod members;
@@ -196,6 +199,9 @@ pub struct Room {
     list_due: bool,
     watch: readiness::Watch,
 
+    log: happened::Log,
+    inspections: Gcra,
+
     effects: Vec<Effect>,
 }
 
@@ -206,6 +212,9 @@ impl Room {
         let is_host_away = opening.facts.host_deadline.is_some();
         // An epoch began between the two answers: news of neither would ever fit. It is read once more.
         let is_over = opening.history.epoch != opening.facts.epoch;
+        let mut log = happened::Log::default();
+        log.at(now.room);
+        log.note(happened::What::Opened, opening.facts.version, None);
         Self {
             setup,
             facts: opening.facts,
@@ -262,6 +271,8 @@ impl Room {
             longest_round_trip: None,
             list_due: false,
             watch: readiness::Watch::open(&opening.playback.0, now),
+            log,
+            inspections: Gcra::default(),
             effects: Vec::new(),
         }
     }
@@ -273,6 +284,7 @@ impl Room {
             self.is_reentering &= !matches!(input, Input::Reentered(_));
             return Vec::new();
         }
+        self.log.at(now.room);
         match input {
             Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result, film) => self.on_entered(joiners, result, film, now),

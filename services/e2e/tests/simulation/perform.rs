@@ -172,6 +172,7 @@ impl World {
                 | Effect::NotePlayback(..)
                 | Effect::ReportHost(_)
                 | Effect::ReportLoss(_)
+                | Effect::Inspected(..)
         );
         if let Some(live) = self.nodes[n].rooms.get_mut(&number) {
             live.answers += u32::from(is_answered);
@@ -272,6 +273,7 @@ impl World {
             Effect::NotePlayback(..) => {}
             Effect::ReportHost(report) => self.report_behind(at, report),
             Effect::ReportLoss(seen) => self.loss_behind(at, seen),
+            Effect::Inspected(..) => {} // nobody looks
         }
     }
 

@@ -167,7 +167,7 @@ pub fn revoke(node: &Node, user: &[u8], session: &[u8], created_at: i64) {
     node.connections.revoke(user, which, &Close::new(code.close(), code.as_str()));
 }
 
-/// Hears of what concerns every node (revocations, sheddings) as it happens, until `stop`.
+/// Hears of what concerns every node (revocations, what operators ask) as it happens, until `stop`.
 pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(mut news) = node.bus.subscribe_all().await {
@@ -182,6 +182,8 @@ pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
                             revoke(&node, &revoked.user, &revoked.session, revoked.created_at);
                         }
                         Some(v1::event::Kind::Shed(wanted)) => drain::shed(&node, wanted),
+                        Some(v1::event::Kind::Drain(wanted)) => drain::stand_by(&node, wanted),
+                        Some(v1::event::Kind::Resume(wanted)) => drain::resume(&node, wanted),
                         _ => {}
                     },
                     Some(_) => {} // what was lost is found by the repair loop

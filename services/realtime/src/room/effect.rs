@@ -11,7 +11,7 @@ use streamit_bus::{
 };
 use streamit_domain::playback::Command;
 use streamit_domain::readiness::{GaveUp, Readiness};
-use streamit_domain::{ConnectionId, Incarnation, Playback, SessionId, Timestamp, UserId};
+use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, SessionId, Timestamp, UserId};
 use streamit_wire::frame::client;
 use streamit_wire::{Code, v1};
 
@@ -180,4 +180,6 @@ pub enum Effect {
     ReportHost(v1::HostReport),
     /// Tell the api what was seen of the room, since it may have less; retried until it has heard. Not answered.
     ReportLoss(v1::Seen),
+    /// Tell whoever looks into this room what is seen of it, on the channel that is named as if of a room. Not answered.
+    Inspected(RoomId, Box<v1::Inspected>),
 }

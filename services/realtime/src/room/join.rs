@@ -182,7 +182,7 @@ impl Room {
                     tail::Resume::From(since) => Some(since),
                     _ => None,
                 });
-            let member = Member::new(joiner, self.tail.head() + 1, now.up);
+            let member = Member::new(joiner, self.tail.head() + 1, now);
             let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
             member.outbox.join(frames);
             if let Some(told) = self.readiness_told() {

@@ -10,6 +10,7 @@ use streamit_wire::frame::server::{Frame, RoomUpdated, Watched};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Effect, Gone, Now};
+use super::happened::What;
 use super::join::removal;
 use super::{GAP_MS, Room};
 use crate::outbox::{Close, Kind};
@@ -34,6 +35,7 @@ impl Room {
                 }
                 Some(v1::event::Kind::Chat(_)) => self.ask_for_facts(),
                 Some(v1::event::Kind::Erased(erased)) => self.on_erased(erased, now),
+                Some(v1::event::Kind::Inspect(wanted)) => self.on_inspect(wanted, now),
                 // Revocations concern connections, not rooms; unknown news is a newer release's.
                 _ => {}
             },
@@ -83,6 +85,7 @@ impl Room {
         self.check_numbers(&messages);
         for (seq, frame) in self.tail.offer(messages) {
             self.members.tell_live(&frame, seq, now.up);
+            self.note(What::Chat, seq, None);
         }
         if self.tail.gap().is_none() {
             self.gap_due = None;
@@ -211,6 +214,7 @@ impl Room {
     }
 
     fn on_change(&mut self, change: Change, now: Now) {
+        self.note_change(&change);
         match change {
             Change::Removed(user, standing) => self.remove_user(user, standing, now),
             Change::Host => {

@@ -381,6 +381,17 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
         }
         Effect::ReportHost(report) => return node.behind.report(report),
         Effect::ReportLoss(seen) => return node.behind.report_loss(seen),
+        Effect::Inspected(reply_to, seen) => {
+            node.background.spawn({
+                let node = node.clone();
+                async move {
+                    let kind = Some(v1::event::Kind::Inspected(*seen));
+                    let event = v1::Event { traceparent: String::new(), kind };
+                    let _ = node.bus.publish(reply_to, &event).await; // else it is seen that this node is silent
+                }
+            });
+            return;
+        }
     };
     answers.push(Box::pin(async move { Answer::Input(Box::new(input.await)) }));
 }

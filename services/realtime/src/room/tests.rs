@@ -4,6 +4,7 @@ mod chat;
 mod cluster;
 mod erasures;
 mod holds;
+mod inspect;
 mod joining;
 mod loss;
 mod lost_store;
