@@ -12,7 +12,7 @@ use streamit_domain::{RoomId, Timestamp};
 use streamit_storage::Store;
 use streamit_storage::keys::{self, Secret};
 use streamit_telemetry::{Health, SharedClock, SharedEntropy};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -21,6 +21,7 @@ use crate::config::Public;
 use crate::http::error::Result;
 use crate::identity::Keys;
 use crate::identity::passwords::Passwords;
+use crate::live;
 
 /// How often a transaction is tried that loses against others.
 const TRIES: u32 = 4;
@@ -45,6 +46,8 @@ pub(crate) struct Handles {
     /// Since when live state has been looked at from here.
     pub(crate) started: Instant,
     pub(crate) health: Health,
+    /// Turns at looking into rooms: each look costs every node that has the room.
+    pub(crate) inspections: Semaphore,
     /// Woken when a transaction has put something into the outbox.
     pub(crate) outbox: Notify,
     /// What goes on although its request may have been given up.
@@ -93,6 +96,7 @@ impl App {
             clock: deps.clock,
             entropy: deps.entropy,
             health,
+            inspections: Semaphore::new(live::AT_ONCE),
             outbox: Notify::new(),
             tasks: TaskTracker::new(),
             active: Mutex::default(),

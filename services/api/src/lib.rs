@@ -19,7 +19,8 @@
 pub mod admin;
 pub mod config;
 pub mod identity;
-pub mod shed;
+pub mod live;
+pub mod nodes;
 
 mod announce;
 mod app;
@@ -153,6 +154,12 @@ impl Api {
     /// All of HTTP: every path, with its layers and fallbacks. Merge only routers into it that have no fallback.
     pub fn http(&self) -> axum::Router {
         http::router(&self.app)
+    }
+
+    /// What an operator sees live.
+    #[must_use]
+    pub fn live(&self) -> live::Live {
+        live::Live::of(&self.app)
     }
 
     /// What `/readyz` answers from. A program that holds more than the api adds checks of its own.

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use streamit_api::config::{Config, Database};
-use streamit_api::{Api, admin, shed};
+use streamit_api::nodes::cli as nodes;
+use streamit_api::{Api, admin};
 use streamit_telemetry::{SystemClock, SystemEntropy, shutdown};
 use tokio::net::TcpListener;
 
@@ -35,7 +36,13 @@ enum Command {
         account: admin::Account,
     },
     /// Asks a realtime node to put a share of its connections out: they come back on any node. For after a scale-out.
-    Shed(shed::Shed),
+    Shed(nodes::Shed),
+    /// Asks a realtime node to put everybody out and to take nobody until it is told to resume. For before maintenance.
+    Drain(nodes::Drain),
+    /// Tells a realtime node that was drained to take people again.
+    Resume(nodes::Which),
+    /// Lists the realtime nodes: how full each is, and whether it takes people.
+    Nodes(nodes::Redis),
     /// Asks a running api whether it lives.
     Healthcheck {
         /// Where it serves HTTP.
@@ -54,7 +61,14 @@ async fn work(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(config) => serve(*config).await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Createsuperuser { database, account } => createsuperuser(&database, account).await,
-        Command::Shed(wanted) => shed(&wanted).await,
+        Command::Shed(wanted) => {
+            told(nodes::shed(&wanted).await?, "tells in its log how many connections it closes")
+        }
+        Command::Drain(wanted) => {
+            told(nodes::drain(&wanted).await?, "is idle when `nodes` shows that nobody is connected to it")
+        }
+        Command::Resume(wanted) => told(nodes::resume(&wanted).await?, "takes people again"),
+        Command::Nodes(redis) => say(&nodes::table(&redis).await?),
         Command::Healthcheck { listen } => streamit_telemetry::healthcheck(listen).await,
     };
     logs.shutdown();
@@ -112,12 +126,9 @@ async fn createsuperuser(database: &Database, account: admin::Account) -> anyhow
     say(&format!("superuser {id}\n"))
 }
 
-async fn shed(wanted: &shed::Shed) -> anyhow::Result<()> {
-    let heard = shed::shed(wanted).await?;
+fn told(heard: u64, then: &str) -> anyhow::Result<()> {
     let nodes = if heard == 1 { "node" } else { "nodes" };
-    say(&format!(
-        "{heard} {nodes} heard it; the one that is meant tells in its log how many connections it closes\n"
-    ))
+    say(&format!("{heard} {nodes} heard it; the one that is meant {then}\n"))
 }
 
 /// Says something to whoever started this program: not a log event.

@@ -22,8 +22,10 @@ mod filter;
 mod form;
 mod frame;
 mod gate;
+mod inspect;
 mod logins;
 mod messages;
+mod nodes;
 mod parts;
 mod reports;
 mod rooms;
@@ -69,12 +71,15 @@ pub(crate) fn router() -> Router<App> {
             get(deeds::ask_message).post(deeds::erase_message),
         )
         .route("/admin/rooms/{room}/{deed}/", get(deeds::ask_room).post(deeds::act_room))
+        .route("/admin/rooms/{room}/live/", get(inspect::show))
         .route("/admin/messages/", get(messages::list))
         .route("/admin/sessions/", get(logins::list))
         .route("/admin/sessions/{session}/end/", get(logins::ask).post(logins::end))
         .route("/admin/bans/", get(bans::list))
         .route("/admin/reports/", get(reports::list))
         .route("/admin/reports/{report}/", get(reports::show).post(reports::decide))
+        .route("/admin/nodes/", get(nodes::list))
+        .route("/admin/nodes/{node}/{deed}/", get(nodes::ask).post(nodes::act))
         .route("/admin/audit/", get(audit::list))
         .route("/admin/audit/export.csv", get(audit::csv))
         .route("/admin/audit/export.jsonl", get(audit::json_lines))

@@ -2,6 +2,7 @@
 //! written down with its reason in the transaction that does it.
 
 pub(crate) mod accounts;
+pub(crate) mod nodes;
 pub(crate) mod reports;
 
 use streamit_domain::UserId;

@@ -81,7 +81,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
 
 /// New connections are welcome. Nothing that all nodes share is asked: its loss would take all of them away.
 async fn readyz(State(app): State<App>) -> (StatusCode, &'static str) {
-    if app.node.health.ready() && !app.node.draining.is_cancelled() {
+    if app.node.health.ready() && !app.node.is_draining() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

@@ -107,6 +107,13 @@ impl Door {
         Err(self.come_back(up, chance))
     }
 
+    /// How many are on their way in: inside, or in the line.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let inside = self.allowed.lock().0.saturating_sub(self.inside.available_permits());
+        inside + self.line.load(Ordering::Relaxed)
+    }
+
     /// Takes in how long the api took to admit somebody. A late one takes a turn away; a round of quick ones gives one,
     /// if anybody waits for it.
     pub fn learn(&self, pass: &mut Pass, took: Duration) {

@@ -2,7 +2,8 @@
 //!
 //! The node says that it is not ready and goes on serving until balancers have seen it; then each connection is closed
 //! with 1012 at its own random moment, told when to come back, and its place in the room is kept until it can have.
-//! Shedding closes a share of the connections in the same way, and the node stays.
+//! Shedding closes a share of the connections in the same way, and the node stays. A node that is told to drain puts
+//! everybody out like one that stops, but lives on, idle, until it is told to resume.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use streamit_wire::code::close;
 use streamit_wire::v1;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Drain;
 use crate::node::Node;
@@ -24,9 +27,13 @@ const HINT_MS: u64 = 1_000;
 const ROUND: Duration = Duration::from_millis(50);
 /// How long closes that are all sent at once may take to arrive.
 const AT_ONCE: Duration = Duration::from_millis(500);
-/// How many sheddings are remembered, so that one that is heard of twice is done once.
+/// How many orders are remembered, so that one that is heard of twice is followed once.
 const REMEMBERED: usize = 16;
-/// The longest window of a shedding.
+/// How long a node that is to drain goes on taking people: until balancers have seen that it is not ready.
+const UNREADY: Duration = Duration::from_secs(2);
+/// How often a drained node looks for somebody who was let in too late.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+/// The longest window of an order.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Puts everybody out. Returns when all connections are closed or the deadline has come.
@@ -36,8 +43,7 @@ pub async fn drain(node: &Arc<Node>, plan: Drain) {
     tracing::info!(connections = node.connections.count(), "draining: not ready, still serving");
     sleep(plan.unready).await;
     node.closing.cancel();
-    let everybody = node.connections.all().into_iter().map(|(_, outbox)| outbox).collect();
-    close_within(node, everybody, plan.spread).await;
+    close_within(node, everybody(node), plan.spread).await;
     close_the_rest(node, deadline).await;
 }
 
@@ -68,7 +74,7 @@ async fn close_within(node: &Node, outboxes: Vec<Arc<Outbox>>, spread: Duration)
 /// has come; then lets the rooms take in who went.
 async fn close_the_rest(node: &Node, deadline: Instant) {
     while Instant::now() < deadline {
-        for (_, outbox) in node.connections.all() {
+        for outbox in everybody(node) {
             outbox.close(come_back(node));
         }
         let is_told = |(_, room): &(_, tokio::sync::mpsc::Sender<_>)| room.capacity() == room.max_capacity();
@@ -102,14 +108,30 @@ pub(crate) async fn last_words(
     let _ = timeout_at(deadline, serving).await; // what is still open is given up
 }
 
-/// The sheddings that this node has heard of.
+/// What operators asked of this node.
 #[derive(Debug, Default)]
-pub struct Sheds(Mutex<VecDeque<Vec<u8>>>);
+pub struct Orders {
+    heard: Mutex<VecDeque<Vec<u8>>>,
+    standby: Mutex<Standby>,
+    changed: Notify,
+}
 
-impl Sheds {
-    /// Whether this one is new.
+/// Whether a node that goes on living takes people.
+#[derive(Debug, Default)]
+enum Standby {
+    /// It does.
+    #[default]
+    Serves,
+    /// It is to be sent nobody, but does not turn anybody away yet. Cancelled when it is to take people again.
+    Unready(CancellationToken),
+    /// Those who come are sent elsewhere.
+    Shut(CancellationToken),
+}
+
+impl Orders {
+    /// Whether this order is new.
     fn is_new(&self, id: &[u8]) -> bool {
-        let mut heard = self.0.lock();
+        let mut heard = self.heard.lock();
         if heard.iter().any(|known| known == id) {
             return false;
         }
@@ -119,11 +141,106 @@ impl Sheds {
         heard.push_back(id.to_vec());
         true
     }
+
+    /// Whether the node was told to drain.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        !matches!(*self.standby.lock(), Standby::Serves)
+    }
+
+    /// Whether those who come are sent elsewhere by now.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        matches!(*self.standby.lock(), Standby::Shut(_))
+    }
+
+    /// Waits until the node takes people again, or no more. Cancel-safe.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The node is to be sent nobody; nothing if it is not sent anybody already.
+    fn unready(&self) -> Option<CancellationToken> {
+        let mut standby = self.standby.lock();
+        if !matches!(*standby, Standby::Serves) {
+            return None;
+        }
+        let resumed = CancellationToken::new();
+        *standby = Standby::Unready(resumed.clone());
+        self.changed.notify_one();
+        Some(resumed)
+    }
+
+    /// From now on those who come are sent elsewhere, unless the node takes people again.
+    fn shut(&self) {
+        let mut standby = self.standby.lock();
+        if let Standby::Unready(resumed) = &*standby {
+            *standby = Standby::Shut(resumed.clone());
+        }
+    }
+
+    /// The node takes people again. Returns whether it did not.
+    fn serve(&self) -> bool {
+        let (Standby::Unready(resumed) | Standby::Shut(resumed)) = std::mem::take(&mut *self.standby.lock())
+        else {
+            return false;
+        };
+        resumed.cancel();
+        self.changed.notify_one();
+        true
+    }
+}
+
+/// Puts everybody out and takes nobody, until it is told otherwise, if it is this node that is meant.
+pub fn stand_by(node: &Arc<Node>, wanted: &v1::Drain) {
+    if wanted.node != node.name || node.draining.is_cancelled() || !node.orders.is_new(&wanted.id) {
+        return;
+    }
+    let Some(resumed) = node.orders.unready() else { return };
+    let window = Duration::from_millis(wanted.window_ms.into()).min(LONGEST);
+    tracing::info!(
+        connections = node.connections.count(),
+        window_ms = wanted.window_ms,
+        "draining as asked: not ready, still serving"
+    );
+    let drained = node.clone();
+    node.background.spawn(async move {
+        tokio::select! {
+            () = resumed.cancelled() => {}
+            () = drained.draining.cancelled() => {} // it stops, and puts them out itself
+            () = keep_empty(&drained, window) => {}
+        }
+    });
+}
+
+/// Puts everybody out, and whoever comes in through a door that was open a moment ago.
+async fn keep_empty(node: &Node, window: Duration) {
+    sleep(UNREADY).await;
+    node.orders.shut();
+    close_within(node, everybody(node), window).await;
+    tracing::info!(left = node.connections.count(), "drained as asked: idle until told to resume");
+    loop {
+        for outbox in everybody(node) {
+            outbox.close(come_back(node));
+        }
+        sleep(STRAGGLERS).await;
+    }
+}
+
+/// Takes people again, if it is this node that is meant.
+pub fn resume(node: &Arc<Node>, wanted: &v1::Resume) {
+    if wanted.node == node.name && node.orders.is_new(&wanted.id) && node.orders.serve() {
+        tracing::info!("takes people again");
+    }
+}
+
+fn everybody(node: &Node) -> Vec<Arc<Outbox>> {
+    node.connections.all().into_iter().map(|(_, outbox)| outbox).collect()
 }
 
 /// Puts a share of the connections out, if it is this node that is meant.
 pub fn shed(node: &Arc<Node>, shed: &v1::Shed) {
-    if shed.node != node.name || node.draining.is_cancelled() || !node.sheds.is_new(&shed.id) {
+    if shed.node != node.name || node.is_draining() || !node.orders.is_new(&shed.id) {
         return;
     }
     let mut all: Vec<_> =
@@ -146,12 +263,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shedding_is_done_once_however_often_it_is_heard_of() {
-        let sheds = Sheds::default();
-        assert!(sheds.is_new(b"a") && sheds.is_new(b"b") && !sheds.is_new(b"a"));
+    fn an_order_is_followed_once_however_often_it_is_heard() {
+        let orders = Orders::default();
+        assert!(orders.is_new(b"a") && orders.is_new(b"b") && !orders.is_new(b"a"));
         for n in 0..100_u8 {
-            assert!(sheds.is_new(&[n, n]));
+            assert!(orders.is_new(&[n, n]));
         }
-        assert_eq!(sheds.0.lock().len(), REMEMBERED);
+        assert_eq!(orders.heard.lock().len(), REMEMBERED);
+    }
+
+    #[test]
+    fn a_node_is_unready_before_it_is_shut_and_serves_when_it_resumes() {
+        let orders = Orders::default();
+        orders.shut();
+        assert!(!orders.is_draining() && !orders.is_shut(), "only what drains is shut");
+        let resumed = orders.unready().unwrap();
+        assert!(orders.is_draining() && !orders.is_shut());
+        assert!(orders.unready().is_none(), "once is enough");
+        orders.shut();
+        assert!(orders.is_draining() && orders.is_shut());
+        assert!(orders.serve() && resumed.is_cancelled());
+        assert!(!orders.is_draining() && !orders.is_shut() && !orders.serve());
+        orders.shut();
+        assert!(!orders.is_shut(), "a drain that was called off shuts nothing any more");
     }
 }

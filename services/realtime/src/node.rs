@@ -6,6 +6,7 @@ pub mod lease;
 pub mod pause;
 pub mod registry;
 pub mod repair;
+pub mod status;
 pub(crate) mod steady;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::authority::Authority;
 use crate::door::Door;
-use crate::drain::Sheds;
+use crate::drain::Orders;
 use crate::outbox::Close;
 use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
@@ -77,8 +78,8 @@ pub struct Node {
     pub behind: Behind,
     /// Guesses at room codes, by address.
     pub guesses: MemoryQuota,
-    /// Sheddings that were asked for.
-    pub sheds: Sheds,
+    /// What operators asked of this node.
+    pub orders: Orders,
     /// Rooms and connections.
     pub background: TaskTracker,
     /// What must still be said at a stop.
@@ -93,6 +94,8 @@ pub struct Node {
     entropy: SharedEntropy,
     start: Instant,
     tokio_start: tokio::time::Instant,
+    /// Room time at which this process began.
+    pub started_at: Timestamp,
     incarnation: RwLock<Incarnation>,
     next_connection: AtomicU64,
 }
@@ -105,6 +108,7 @@ impl Node {
         Arc::new(Self {
             name: parts.name,
             limits: parts.limits,
+            started_at: bus.now(),
             bus,
             keys: Keys::default(),
             rooms: Registry::default(),
@@ -115,7 +119,7 @@ impl Node {
             behind: Behind::new(parts.api.clone()),
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
-            sheds: Sheds::default(),
+            orders: Orders::default(),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -160,6 +164,18 @@ impl Node {
         *self.incarnation.read()
     }
 
+    /// Whether it should be sent nobody: it stops, or was told to drain.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.is_cancelled() || self.orders.is_draining()
+    }
+
+    /// Whether those who come are sent to another node.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.closing.is_cancelled() || self.orders.is_shut()
+    }
+
     /// Begins a new life if this process was paused: others may have held the node dead, and everything it knows is old.
     /// Whoever has something to decide calls this before.
     pub fn look_for_pause(&self, up: u64) {
@@ -188,6 +204,12 @@ impl Node {
     #[must_use]
     pub fn fresh_id(&self) -> String {
         self.entropy.uuid_v4().to_string()
+    }
+
+    /// A name for something that happens at `now`; names sort by time (RFC 9562, version 7).
+    #[must_use]
+    pub fn fresh_v7(&self, now: Timestamp) -> uuid::Uuid {
+        self.entropy.uuid_v7(now.0)
     }
 
     /// A random number below `end`, for spreading things out.

@@ -187,6 +187,15 @@ impl Outbox {
         self.inner.lock().close.is_some()
     }
 
+    /// How many frames wait, and how many bytes, the join's included. What was taken is not counted: nobody tells here when
+    /// it is written.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        let inner = self.inner.lock();
+        let joining = inner.join.iter().map(Bytes::len).sum::<usize>();
+        (inner.join.len() + inner.queue.len(), inner.bytes - inner.taken + joining)
+    }
+
     /// Takes what is to be written now. Whoever calls it has written all that he took before, so that together the
     /// queue and what is on its way stay within [`MAX_BYTES`].
     #[must_use]

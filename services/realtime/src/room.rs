@@ -10,12 +10,17 @@
 //! | who comes and goes, host away and back | `presence` |
 //! | a roster that was lost, a node that was paused | `recovery` |
 //! | chat, moderation by members | `commands` |
+//! | messages that were taken back | `erasures` |
 //! | whose players are ready, holding the film | `readiness` |
 //! | playback: commands, what is shown, putting it back | `playback` |
 //! | facts, versions, what the bus tells | `news` |
+//! | what operators see | `inspect`, `happened` |
 
 mod commands;
 pub mod effect;
+mod erasures;
+mod happened;
+mod inspect;
 mod join;
 mod loss;
 mod members;
@@ -182,6 +187,7 @@ pub struct Room {
     must_read_facts: bool,
     is_reading_history: bool,
     must_read_history: bool,
+    is_reading_erasures: bool,
     gap_due: Option<u64>,
     is_count_due: bool,
     count_told: u64,
@@ -193,6 +199,9 @@ pub struct Room {
     list_due: bool,
     watch: readiness::Watch,
 
+    log: happened::Log,
+    inspections: Gcra,
+
     effects: Vec<Effect>,
 }
 
@@ -203,6 +212,9 @@ impl Room {
         let is_host_away = opening.facts.host_deadline.is_some();
         // An epoch began between the two answers: news of neither would ever fit. It is read once more.
         let is_over = opening.history.epoch != opening.facts.epoch;
+        let mut log = happened::Log::default();
+        log.at(now.room);
+        log.note(happened::What::Opened, opening.facts.version, None);
         Self {
             setup,
             facts: opening.facts,
@@ -250,6 +262,7 @@ impl Room {
             must_read_facts: false,
             is_reading_history: false,
             must_read_history: false,
+            is_reading_erasures: false,
             gap_due: None,
             is_count_due: false,
             count_told: 0,
@@ -258,6 +271,8 @@ impl Room {
             longest_round_trip: None,
             list_due: false,
             watch: readiness::Watch::open(&opening.playback.0, now),
+            log,
+            inspections: Gcra::default(),
             effects: Vec::new(),
         }
     }
@@ -269,6 +284,7 @@ impl Room {
             self.is_reentering &= !matches!(input, Input::Reentered(_));
             return Vec::new();
         }
+        self.log.at(now.room);
         match input {
             Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result, film) => self.on_entered(joiners, result, film, now),
@@ -287,6 +303,7 @@ impl Room {
             Input::Dead(incarnations) => self.on_dead(incarnations),
             Input::Facts(result) => self.on_facts(result, now),
             Input::History(after, before, result) => self.on_history(after, before, result, now),
+            Input::Erasures(result) => self.on_erasures(result, now),
             Input::Appended(drafts, result) => self.on_appended(drafts, result, now),
             Input::PlaybackSet(next, result) => self.on_playback_set(next, result, now),
             Input::PlaybackRead(result) => self.on_playback_read(result, now),

@@ -176,7 +176,7 @@ async fn enter(
     outbox: &Arc<Outbox>,
     pass: &mut Pass,
 ) -> Result<(Place, OfUser), Close> {
-    if node.closing.is_cancelled() {
+    if node.is_shut() {
         return Err(Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS)));
     }
     let refuse = |code: Code| Close::new(code.close(), code.as_str());

@@ -9,10 +9,11 @@ use streamit_storage::panel::counts::{self, MOST};
 use streamit_storage::panel::rooms;
 
 use super::gate::Staff;
-use super::{frame, parts};
+use super::{frame, nodes, parts};
 use crate::app::App;
 use crate::http::error::Result;
 use crate::http::path::Query;
+use crate::live;
 
 /// How many rooms are looked into for who is there.
 const ROOMS: u32 = 500;
@@ -41,12 +42,16 @@ pub(crate) async fn show(State(app): State<App>, staff: Staff, query: Query) -> 
         is_all: asked.len() < ROOMS as usize,
     });
     let is_live = app.rooms.is_healthy();
+    let nodes = live::nodes(&app).await.ok();
+    let connections = nodes.as_ref().map(|nodes| nodes.iter().map(|node| node.connections).sum());
     let body = html! {
         h1 { "Dashboard" }
         div #now data-live="10" {
             ul.figures {
                 (figure("People online", there.as_ref().map(|now| about(now.people, now.is_all)), None))
                 (figure("Rooms live", there.as_ref().map(|now| about(now.rooms, now.is_all)), Some("/admin/rooms/?sort=active")))
+                (figure("Connections", connections.map(grouped), Some(nodes::PLACE)))
+                (figure("Nodes", nodes.as_ref().map(|nodes| grouped(nodes.len() as u64)), Some(nodes::PLACE)))
                 (figure("Messages, last hour", Some(upto(counts.messages_hour)), Some("/admin/messages/")))
                 (figure("Messages, last day", Some(upto(counts.messages_day)), None))
                 (figure("Reports open", Some(upto(counts.reports_open)), Some("/admin/reports/")))

@@ -77,12 +77,13 @@ impl Deed {
 
 /// What can be done to a room as it is.
 pub(super) fn of_room(room: &Room, base: &str) -> Vec<(String, &'static str, bool)> {
+    let live = (format!("{base}live/"), "Live inspector", false);
     if room.life != Life::Active {
-        return Vec::new();
+        return vec![live];
     }
     let chat = if room.settings.is_chat_enabled { Deed::ChatOff } else { Deed::ChatOn };
     let way = |deed: Deed| (format!("{base}{}/", deed.word()), deed.title(), deed == Deed::Close);
-    vec![way(chat), way(Deed::Close)]
+    vec![live, way(chat), way(Deed::Close)]
 }
 
 async fn deed(app: &App, named: &Named) -> Result<(Deed, Room)> {

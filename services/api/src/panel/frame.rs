@@ -19,6 +19,7 @@ const NAV: &[(&str, &str)] = &[
     ("/admin/sessions/", "Sessions"),
     ("/admin/bans/", "Bans"),
     ("/admin/reports/", "Reports"),
+    ("/admin/nodes/", "Nodes"),
     ("/admin/audit/", "Audit"),
 ];
 
@@ -41,6 +42,9 @@ const DONE: &[(&str, &str)] = &[
     ("unban", "The ban is lifted."),
     ("erase", "All that they said here is taken back."),
     ("erased", "The message is taken back."),
+    ("shed", "The node puts a share of its connections out."),
+    ("drain", "The node puts everybody out and takes nobody."),
+    ("resume", "The node takes people again."),
     ("report", "The report is decided about."),
 ];
 

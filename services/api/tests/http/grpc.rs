@@ -264,7 +264,7 @@ async fn playback_is_kept_behind_its_home_and_never_goes_back() {
         playback: Some(playback),
     };
     for rooms in [vec![saved(newer)], vec![saved(older), saved(nonsense)]] {
-        client.save_playback(v1::SavePlaybackRequest { rooms }).await.unwrap();
+        client.save_playback(v1::SavePlaybackRequest { rooms, ..Default::default() }).await.unwrap();
     }
     assert_eq!(client.load_playback(load).await.unwrap().into_inner().playback, Some(newer));
 }

@@ -36,7 +36,7 @@ async fn a_film_stops_where_it_was_when_its_last_node_died() {
     let anything = Expect { version: None, confirmed: true, only_if_empty: false, fence: None };
     world.rooms.set_playback(room.id, anything, &playing).await.unwrap();
     let saved = v1::SavedPlayback { room: room.id.as_bytes().to_vec(), playback: Some((&playing).into()) };
-    client.save_playback(v1::SavePlaybackRequest { rooms: vec![saved] }).await.unwrap();
+    client.save_playback(v1::SavePlaybackRequest { rooms: vec![saved], ..Default::default() }).await.unwrap();
     world.advance(20);
     world.rooms.refresh(Incarnation(uuid::Uuid::from_u128(1)), &[(room.id, None)]).await.unwrap();
     let _background = background(&world);

@@ -142,6 +142,7 @@ impl Api {
             epoch: self.stored.facts.epoch,
             chat_head: self.head(),
             fence: self.stored.facts.fence,
+            erasures: 0,
         }
     }
 
@@ -153,7 +154,13 @@ impl Api {
         } else {
             messages.truncate(limit);
         }
-        v1::HistoryReply { messages, head: self.head(), kept_from: 1, epoch: self.stored.facts.epoch }
+        v1::HistoryReply {
+            messages,
+            head: self.head(),
+            kept_from: 1,
+            epoch: self.stored.facts.epoch,
+            ..Default::default()
+        }
     }
 
     pub(crate) fn load_playback(&self) -> Option<Playback> {

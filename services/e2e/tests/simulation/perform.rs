@@ -167,7 +167,12 @@ impl World {
         }
         let is_answered = !matches!(
             effect,
-            Effect::MarkGone(_) | Effect::SavePlayback(_) | Effect::ReportHost(_) | Effect::ReportLoss(_)
+            Effect::MarkGone(_)
+                | Effect::SavePlayback(_)
+                | Effect::NotePlayback(..)
+                | Effect::ReportHost(_)
+                | Effect::ReportLoss(_)
+                | Effect::Inspected(..)
         );
         if let Some(live) = self.nodes[n].rooms.get_mut(&number) {
             live.answers += u32::from(is_answered);
@@ -221,6 +226,15 @@ impl World {
                 move |world| world.missing(after, before),
                 move |world, result| world.answer(to, Input::History(after, before, result)),
             ),
+            // Nothing is erased in these evenings.
+            Effect::ReadErasures(..) => self.ask_api(
+                at,
+                |world| v1::ErasuresReply {
+                    epoch: world.api.stored.facts.epoch,
+                    ..v1::ErasuresReply::default()
+                },
+                move |world, result| world.answer(to, Input::Erasures(result)),
+            ),
             Effect::Append(drafts) => {
                 let travelling = drafts.iter().map(|draft| self.draft(n, draft)).collect::<Vec<_>>();
                 self.ask_api(
@@ -256,8 +270,10 @@ impl World {
                 self.ask_store(at, move |store| done(store.rooms().mark_gone(ROOM, &keys)), |_, _| {});
             }
             Effect::SavePlayback(state) => self.save_behind(at, state),
+            Effect::NotePlayback(..) => {}
             Effect::ReportHost(report) => self.report_behind(at, report),
             Effect::ReportLoss(seen) => self.loss_behind(at, seen),
+            Effect::Inspected(..) => {} // nobody looks
         }
     }
 

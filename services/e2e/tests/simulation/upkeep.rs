@@ -52,7 +52,7 @@ impl World {
             at,
             move |store| {
                 let rooms = store.rooms();
-                done(rooms.beat(incarnation))?;
+                done(rooms.beat(incarnation, &v1::NodeStatus::default()))?;
                 let mut known = done(rooms.nodes())?;
                 known.sort_unstable(); // they come in no order
                 let beats = done(rooms.beats(&known))?;

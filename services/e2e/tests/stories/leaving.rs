@@ -161,7 +161,8 @@ async fn a_share_of_a_nodes_people_moves_and_nobody_is_missed() {
                 Program::run(&program("streamit-api"), &args, &env, system.home(), "").await
             };
             let other = shed(&["--node", "another", "--percent", "100"]).await;
-            assert!(other.is_success(), "{}", other.stderr);
+            assert!(!other.is_success());
+            assert!(other.stderr.contains("there are: node-0, node-1"), "{}", other.stderr);
             let ended = shed(&["--node", "node-0", "--percent", "40", "--over", "1s"]).await;
             assert!(ended.is_success(), "{}", ended.stderr);
             assert!(ended.stdout.starts_with("2 nodes heard it"), "{}", ended.stdout);

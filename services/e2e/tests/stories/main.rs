@@ -6,6 +6,7 @@ mod chat;
 mod crowds;
 mod faults;
 mod leaving;
+mod nodes;
 mod pressure;
 mod resume;
 mod revocation;

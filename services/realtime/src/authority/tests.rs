@@ -81,6 +81,10 @@ impl Service for Fake {
         Err(Status::unimplemented(""))
     }
 
+    async fn erasures(&self, _: Request<v1::ErasuresRequest>) -> Reply<v1::ErasuresReply> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn moderate(&self, _: Request<v1::ModerateRequest>) -> Reply<v1::ModerateReply> {
         Err(Status::unimplemented(""))
     }

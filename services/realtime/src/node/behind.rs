@@ -3,7 +3,7 @@
 //!
 //! Only the newest of each matters, so what waits is bounded by the number of rooms.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +24,54 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How many rooms travel in one call.
 const MAX_BATCH: usize = 512;
 
+/// How many commands wait to be written down, and how many of them travel in one call. Of more, the oldest are given up
+/// and counted: the api being away for long must cost no memory.
+const MAX_ACTS: usize = 4_096;
+const ACTS_AT_ONCE: usize = 512;
+
 /// The newest of what the api has not heard yet.
 #[derive(Debug)]
 pub struct Behind {
     api: Authority,
     playback: Mutex<HashMap<RoomId, Playback>>,
+    acts: Mutex<Acts>,
     more: Arc<Notify>,
     hosts: Reports<v1::HostReport>,
     losses: Reports<v1::Seen>,
+}
+
+/// Commands that are to be written down.
+#[derive(Debug, Default)]
+struct Acts {
+    waiting: VecDeque<v1::PlaybackAct>,
+    lost: u64,
+}
+
+impl Acts {
+    fn add(&mut self, act: v1::PlaybackAct) {
+        self.waiting.push_back(act);
+        if self.waiting.len() > MAX_ACTS {
+            self.waiting.pop_front();
+            self.lost += 1;
+        }
+    }
+
+    fn take(&mut self) -> (Vec<v1::PlaybackAct>, u64) {
+        let count = self.waiting.len().min(ACTS_AT_ONCE);
+        (self.waiting.drain(..count).collect(), std::mem::take(&mut self.lost))
+    }
+
+    /// Puts back what was not heard, in its order, as far as there is room.
+    fn put_back(&mut self, acts: Vec<v1::PlaybackAct>, lost: u64) {
+        self.lost += lost;
+        for act in acts.into_iter().rev() {
+            if self.waiting.len() < MAX_ACTS {
+                self.waiting.push_front(act);
+            } else {
+                self.lost += 1;
+            }
+        }
+    }
 }
 
 /// Reports that wait, the newest of each key: of a room, or of a room and a person.
@@ -52,6 +92,7 @@ impl Behind {
         Self {
             api,
             playback: Mutex::default(),
+            acts: Mutex::default(),
             more: Arc::default(),
             hosts: Reports::default(),
             losses: Reports::default(),
@@ -66,6 +107,12 @@ impl Behind {
             *kept = state;
         }
         drop(waiting);
+        self.more.notify_one();
+    }
+
+    /// Has a command written down, soon.
+    pub fn note(&self, act: v1::PlaybackAct) {
+        self.acts.lock().add(act);
         self.more.notify_one();
     }
 
@@ -106,7 +153,7 @@ impl Behind {
 
     async fn save_all(&self, stop: &CancellationToken) {
         loop {
-            let is_work = !self.playback.lock().is_empty();
+            let is_work = !self.playback.lock().is_empty() || !self.acts.lock().waiting.is_empty();
             let stopping = until(&self.more, stop, is_work).await;
             if !stopping {
                 tokio::select! {
@@ -119,7 +166,8 @@ impl Behind {
                 let some: Vec<RoomId> = waiting.keys().take(MAX_BATCH).copied().collect();
                 some.into_iter().filter_map(|room| waiting.remove_entry(&room)).collect()
             };
-            if batch.is_empty() {
+            let (acts, acts_lost) = self.acts.lock().take();
+            if batch.is_empty() && acts.is_empty() {
                 if stopping {
                     return;
                 }
@@ -132,14 +180,16 @@ impl Behind {
                     playback: Some(state.into()),
                 })
                 .collect();
-            let call = self.api.call(&rooms[0].room, |mut client| {
-                let request = v1::SavePlaybackRequest { rooms: rooms.clone() };
+            let key = rooms.first().map(|saved| saved.room.as_slice()).unwrap_or_default();
+            let call = self.api.call(key, |mut client| {
+                let request = v1::SavePlaybackRequest { rooms: rooms.clone(), acts: acts.clone(), acts_lost };
                 async move { client.save_playback(request).await }
             });
             if call.await.is_err() {
                 for (room, state) in batch {
                     self.save(room, state);
                 }
+                self.acts.lock().put_back(acts, acts_lost);
                 if stopping {
                     return;
                 }
@@ -214,5 +264,27 @@ async fn pause(stop: &CancellationToken) {
     tokio::select! {
         () = tokio::time::sleep(RETRY) => {}
         () = stop.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn act(version: u64) -> v1::PlaybackAct {
+        v1::PlaybackAct { version, ..v1::PlaybackAct::default() }
+    }
+
+    #[test]
+    fn commands_wait_in_order_and_those_given_up_are_counted() {
+        let mut acts = Acts::default();
+        (0..MAX_ACTS as u64 + 10).for_each(|version| acts.add(act(version)));
+        let (told, lost) = acts.take();
+        assert_eq!((told.len(), told[0].version, lost), (ACTS_AT_ONCE, 10, 10));
+        // Not heard, while as many came again but for one place.
+        (0..ACTS_AT_ONCE as u64 - 1).for_each(|version| acts.add(act(100_000 + version)));
+        acts.put_back(told, lost);
+        assert_eq!((acts.waiting.len(), acts.lost), (MAX_ACTS, 10 + ACTS_AT_ONCE as u64 - 1));
+        assert_eq!(acts.waiting[0].version, 10 + ACTS_AT_ONCE as u64 - 1, "the newest of them is kept");
     }
 }

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use streamit_domain::{ConnectionId, SessionId, UserId};
+use streamit_domain::{ConnectionId, SessionId, Timestamp, UserId};
 
 use crate::outbox::{Close, Outbox};
 
@@ -37,6 +37,15 @@ impl Default for Connections {
             random: RandomState::new(),
         }
     }
+}
+
+/// Which connections of a user are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those of one session.
+    One(SessionId),
+    /// Those of each session that was opened up to this moment of room time.
+    Until(Timestamp),
 }
 
 impl Connections {
@@ -79,11 +88,16 @@ impl Connections {
         Some(OfUser { all: self.clone(), user, connection })
     }
 
-    /// Ends the connections of a user: those of one session, or all.
-    pub fn revoke(&self, user: UserId, session: Option<SessionId>, close: &Close) {
+    /// Ends the connections of a user: those of one session, or of all that were opened up to a moment. (Revocations are
+    /// told again for a while, and who has logged in since is not meant.)
+    pub fn revoke(&self, user: UserId, which: Which, close: &Close) {
         let users = self.users[self.shard(user)].lock();
         for open in users.get(&user).into_iter().flatten() {
-            if session.is_none_or(|session| session == open.session) {
+            let is_meant = match which {
+                Which::One(session) => session == open.session,
+                Which::Until(moment) => open.session.created_at() <= moment,
+            };
+            if is_meant {
                 open.outbox.close(close.clone());
             }
         }
@@ -162,10 +176,21 @@ mod tests {
         let (one, two) = (Arc::new(Outbox::default()), Arc::new(Outbox::default()));
         let _a = all.open_of(id(1).into(), id(11).into(), ConnectionId(1), one.clone(), true);
         let _b = all.open_of(id(1).into(), id(12).into(), ConnectionId(2), two.clone(), true);
-        all.revoke(id(1).into(), Some(id(12).into()), &Close::new(4011, ""));
+        all.revoke(id(1).into(), Which::One(id(12).into()), &Close::new(4011, ""));
         assert!(!one.is_closing() && two.is_closing());
-        all.revoke(id(1).into(), None, &Close::new(4011, ""));
+        all.revoke(id(1).into(), Which::Until(Timestamp(0)), &Close::new(4011, ""));
         assert!(one.is_closing());
+    }
+
+    #[test]
+    fn a_login_from_after_all_were_ended_goes_on() {
+        let all = Arc::new(Connections::default());
+        let (old, new) = (Arc::new(Outbox::default()), Arc::new(Outbox::default()));
+        let at = |ms: u64| uuid::Builder::from_unix_timestamp_millis(ms, &[7; 10]).into_uuid();
+        let _a = all.open_of(id(1).into(), at(1_000).into(), ConnectionId(1), old.clone(), true);
+        let _b = all.open_of(id(1).into(), at(1_001).into(), ConnectionId(2), new.clone(), true);
+        all.revoke(id(1).into(), Which::Until(Timestamp(1_000)), &Close::new(4011, ""));
+        assert!(old.is_closing() && !new.is_closing());
     }
 
     #[test]

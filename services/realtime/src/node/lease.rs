@@ -12,6 +12,7 @@ use streamit_domain::Incarnation;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use super::status::status;
 use super::{Node, pause};
 use crate::room::effect::Input;
 
@@ -88,6 +89,7 @@ async fn beat(node: &Arc<Node>, stop: &CancellationToken) {
     loop {
         tokio::select! {
             _ = every.tick() => {}
+            () = node.orders.changed() => {} // so that it is seen at once
             () = stop.cancelled() => break,
         }
         node.look_for_pause(node.now().up);
@@ -98,7 +100,7 @@ async fn beat(node: &Arc<Node>, stop: &CancellationToken) {
             }
         }
         let own = node.incarnation();
-        if node.bus.beat(own).await.is_err() || node.bus.doubts() != doubts {
+        if node.bus.beat(own, &status(node)).await.is_err() || node.bus.doubts() != doubts {
             doubts = node.bus.doubts();
             watch.doubt(Instant::now());
             continue;

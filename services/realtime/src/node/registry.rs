@@ -89,6 +89,12 @@ impl Registry {
         }
     }
 
+    /// How many rooms are live.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     /// All live rooms.
     #[must_use]
     pub fn list(&self) -> Vec<(RoomId, mpsc::Sender<Input>)> {

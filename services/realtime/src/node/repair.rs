@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamit_domain::{RoomId, SessionId, UserId};
+use streamit_domain::{RoomId, SessionId, Timestamp, UserId};
 use streamit_wire::{Code, v1};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Node;
+use super::connections::Which;
 use crate::drain;
 use crate::outbox::Close;
 use crate::room::effect::Input;
@@ -142,7 +143,7 @@ async fn revocations(node: &Arc<Node>, mut after: u64) -> Option<u64> {
             node.api.call(b"revocations", move |mut client| async move { client.revocations(request).await });
         let reply = call.await.ok()?;
         for entry in &reply.entries {
-            revoke(node, &entry.user, &entry.session);
+            revoke(node, &entry.user, &entry.session, entry.created_at);
         }
         if reply.head <= after {
             return Some(reply.head); // lower: the database has lost some, and will give their numbers out again
@@ -151,15 +152,22 @@ async fn revocations(node: &Arc<Node>, mut after: u64) -> Option<u64> {
     }
 }
 
-/// Ends the connections of one session, or of a user when `session` is empty.
-pub fn revoke(node: &Node, user: &[u8], session: &[u8]) {
+/// Ends the connections of one session, or when `session` is empty those of all that a user had opened by `created_at`.
+/// (An api of an earlier release does not tell when: all are meant.)
+pub fn revoke(node: &Node, user: &[u8], session: &[u8], created_at: i64) {
     let Ok(user) = UserId::from_slice(user) else { return };
-    let session = if session.is_empty() { None } else { SessionId::from_slice(session).ok() };
+    let which = match SessionId::from_slice(session) {
+        Ok(session) => Which::One(session),
+        Err(_) if session.is_empty() => {
+            Which::Until(if created_at == 0 { node.room_time() } else { Timestamp(created_at) })
+        }
+        Err(_) => return,
+    };
     let code = Code::SessionRevoked;
-    node.connections.revoke(user, session, &Close::new(code.close(), code.as_str()));
+    node.connections.revoke(user, which, &Close::new(code.close(), code.as_str()));
 }
 
-/// Hears of what concerns every node (revocations, sheddings) as it happens, until `stop`.
+/// Hears of what concerns every node (revocations, what operators ask) as it happens, until `stop`.
 pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(mut news) = node.bus.subscribe_all().await {
@@ -171,9 +179,11 @@ pub async fn listen(node: Arc<Node>, stop: CancellationToken) {
                 match notice {
                     Some(streamit_bus::Notice::Event(event)) => match &event.kind {
                         Some(v1::event::Kind::Revoked(revoked)) => {
-                            revoke(&node, &revoked.user, &revoked.session);
+                            revoke(&node, &revoked.user, &revoked.session, revoked.created_at);
                         }
                         Some(v1::event::Kind::Shed(wanted)) => drain::shed(&node, wanted),
+                        Some(v1::event::Kind::Drain(wanted)) => drain::stand_by(&node, wanted),
+                        Some(v1::event::Kind::Resume(wanted)) => drain::resume(&node, wanted),
                         _ => {}
                     },
                     Some(_) => {} // what was lost is found by the repair loop

@@ -32,7 +32,8 @@ impl Room {
             ClientFrame::Readiness(said) => self.on_said(connection, said, now),
             ClientFrame::SyncCheck { client_time } => self.on_sync_check(connection, client_time, now),
             ClientFrame::Moderate { action, target, seconds } => {
-                if self.facts.host != user {
+                // Whether a co-host may do this about that person is for the api to say.
+                if !self.is_controller(user) {
                     self.refuse(connection, Code::HostOnly, None);
                     return;
                 }
@@ -79,6 +80,10 @@ impl Room {
             self.refuse(draft.connection, Code::ChatDisabled, client_id);
             return;
         }
+        if self.facts.settings.is_chat_locked && !self.is_controller(draft.user) {
+            self.refuse(draft.connection, Code::ChatLocked, client_id);
+            return;
+        }
         if self.facts.muted(draft.user, now.room).is_some() {
             self.refuse(draft.connection, Code::Muted, client_id);
             return;
@@ -116,9 +121,13 @@ impl Room {
     }
 
     pub(super) fn slow_down(&self, connection: ConnectionId, client_id: Option<&str>, wait: Duration) {
+        self.tell_to_wait(connection, Code::RateLimited, client_id, wait);
+    }
+
+    fn tell_to_wait(&self, connection: ConnectionId, code: Code, client_id: Option<&str>, wait: Duration) {
         let frame = Frame::Error {
-            message: Code::RateLimited.sentence().into(),
-            code: Code::RateLimited.as_str(),
+            message: code.sentence().into(),
+            code: code.as_str(),
             client_id,
             retry_in_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1)),
         };
@@ -172,6 +181,10 @@ impl Room {
                     }
                 }
                 Some(v1::Appended { message: Some(message), .. }) => stored.push(message),
+                Some(v1::Appended { retry_in_ms, .. }) if retry_in_ms > 0 => {
+                    let (code, wait) = (Code::SlowMode, Duration::from_millis(retry_in_ms));
+                    self.tell_to_wait(draft.connection, code, client_id, wait);
+                }
                 Some(v1::Appended { error, .. }) => {
                     let code = Code::from_word(&error).unwrap_or(Code::Internal);
                     if code == Code::RoomNotFound {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use streamit_bus::{
     BookChange, Cas, Entry, EntryKey, Error as BusError, Expect, LiveVersions, Notice, Roster, RosterChange,
 };
+use streamit_domain::playback::Command;
 use streamit_domain::readiness::{GaveUp, Readiness};
-use streamit_domain::{ConnectionId, Incarnation, Playback, SessionId, Timestamp, UserId};
+use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, SessionId, Timestamp, UserId};
 use streamit_wire::frame::client;
 use streamit_wire::{Code, v1};
 
@@ -126,6 +127,8 @@ pub enum Input {
     Facts(Result<Option<v1::Facts>, Away>),
     /// Answer to [`Effect::ReadHistory`] after the first seq and before the second.
     History(u64, u64, Result<v1::HistoryReply, Away>),
+    /// Answer to [`Effect::ReadErasures`].
+    Erasures(Result<v1::ErasuresReply, Away>),
     /// Answer to [`Effect::Append`], one for each draft.
     Appended(Vec<Draft>, Result<Vec<v1::Appended>, Away>),
     /// Answer to [`Effect::SetPlayback`].
@@ -138,7 +141,7 @@ pub enum Input {
     Moderated(ConnectionId, Result<Option<Code>, Away>),
 }
 
-/// What a room wants done. Each but the last four is answered by an [`Input`].
+/// What a room wants done. Each but the last five is answered by an [`Input`].
 #[derive(Debug)]
 pub enum Effect {
     /// Add joiners to the roster, the highest version known being the number.
@@ -155,6 +158,8 @@ pub enum Effect {
     ReadFacts(u64),
     /// Ask the api for messages after the first seq and, unless 0, before the second.
     ReadHistory(u64, u64),
+    /// Ask the api what was erased after the erasure of the first number, of messages from the second on.
+    ReadErasures(u64, u64),
     /// Store messages.
     Append(Vec<Draft>),
     /// Replace playback.
@@ -169,8 +174,12 @@ pub enum Effect {
     MarkGone(Vec<(EntryKey, Timestamp)>),
     /// Keep playback in the database, soon. Not answered.
     SavePlayback(Playback),
+    /// Write down that somebody did this to the film, which is now so. Not answered.
+    NotePlayback(UserId, Command, Playback),
     /// Tell the api that the host went or came back; retried until it has heard. Not answered.
     ReportHost(v1::HostReport),
     /// Tell the api what was seen of the room, since it may have less; retried until it has heard. Not answered.
     ReportLoss(v1::Seen),
+    /// Tell whoever looks into this room what is seen of it, on the channel that is named as if of a room. Not answered.
+    Inspected(RoomId, Box<v1::Inspected>),
 }

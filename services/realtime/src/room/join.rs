@@ -182,11 +182,14 @@ impl Room {
                     tail::Resume::From(since) => Some(since),
                     _ => None,
                 });
-            let member = Member::new(joiner, self.tail.head() + 1, now.up);
+            let member = Member::new(joiner, self.tail.head() + 1, now);
             let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
             member.outbox.join(frames);
             if let Some(told) = self.readiness_told() {
                 member.outbox.push(ws::text(told), Kind::Other);
+            }
+            if let Some(since) = since {
+                self.tell_erased_before(&member, since);
             }
             if member.user == self.facts.host {
                 self.tell_requests(&member);
@@ -252,6 +255,8 @@ impl Room {
                 .collect(),
             online: self.online(),
             is_chat_enabled: self.facts.settings.is_chat_enabled,
+            is_chat_locked: self.facts.settings.is_chat_locked,
+            slow_mode_seconds: self.facts.settings.slow_mode_seconds,
             readiness: self.facts.settings.readiness,
             drift: self.facts.settings.drift,
             source: self.facts.source.as_ref().map(Into::into),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use streamit_domain::{ConnectionId, UserId};
+use streamit_domain::{ConnectionId, Timestamp, UserId};
 use streamit_wire::code::close;
 
+use super::effect::Now;
 use super::{HEARTBEAT_MS, HEARTBEAT_SOON_MS, PING_MS, SILENT_MS, STUCK_MS};
 use crate::outbox::{Close, Kind, Outbox};
 
@@ -30,6 +31,10 @@ pub(super) struct Member {
     pub(super) admitted: u64,
     pub(super) stage: Stage,
     pub(super) outbox: Arc<Outbox>,
+    /// Room time at which it came in.
+    pub(super) since: Timestamp,
+    /// How far its player was ahead of the film when it last told its position, in milliseconds.
+    pub(super) drift_ms: Option<i32>,
     /// Whether its player has said anything.
     pub(super) has_spoken: bool,
     /// Uptime of the last ping, if there was one.
@@ -39,7 +44,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(joiner: &super::Joiner, next_seq: u64, up: u64) -> Self {
+    pub(super) fn new(joiner: &super::Joiner, next_seq: u64, now: Now) -> Self {
         Self {
             connection: joiner.connection,
             user: joiner.user,
@@ -47,9 +52,11 @@ impl Member {
             admitted: joiner.admitted,
             stage: Stage::CatchingUp(next_seq),
             outbox: joiner.outbox.clone(),
+            since: now.room,
+            drift_ms: None,
             has_spoken: false,
             pinged: None,
-            waiting_since: up,
+            waiting_since: now.up,
         }
     }
 

@@ -10,6 +10,7 @@ use streamit_wire::frame::server::{Frame, RoomUpdated, Watched};
 use streamit_wire::{Code, v1};
 
 use super::effect::{Away, Effect, Gone, Now};
+use super::happened::What;
 use super::join::removal;
 use super::{GAP_MS, Room};
 use crate::outbox::{Close, Kind};
@@ -33,13 +34,8 @@ impl Room {
                     self.show(chat.messages.clone(), now);
                 }
                 Some(v1::event::Kind::Chat(_)) => self.ask_for_facts(),
-                Some(v1::event::Kind::Erased(erased)) if erased.epoch == self.tail.epoch() => {
-                    if let Some(tombstone) = &erased.tombstone
-                        && self.tail.erase(tombstone)
-                    {
-                        self.tell(&Frame::MessageErased { seq: tombstone.seq });
-                    }
-                }
+                Some(v1::event::Kind::Erased(erased)) => self.on_erased(erased, now),
+                Some(v1::event::Kind::Inspect(wanted)) => self.on_inspect(wanted, now),
                 // Revocations concern connections, not rooms; unknown news is a newer release's.
                 _ => {}
             },
@@ -76,6 +72,9 @@ impl Room {
             if home.chat_head > self.tail.head() {
                 self.ask_for_history(self.tail.head(), 0);
             }
+            if !home.room.is_empty() && home.epoch == self.tail.epoch() {
+                self.compare_erasures(home.erasures);
+            }
         }
     }
 
@@ -86,6 +85,7 @@ impl Room {
         self.check_numbers(&messages);
         for (seq, frame) in self.tail.offer(messages) {
             self.members.tell_live(&frame, seq, now.up);
+            self.note(What::Chat, seq, None);
         }
         if self.tail.gap().is_none() {
             self.gap_due = None;
@@ -214,6 +214,7 @@ impl Room {
     }
 
     fn on_change(&mut self, change: Change, now: Now) {
+        self.note_change(&change);
         match change {
             Change::Removed(user, standing) => self.remove_user(user, standing, now),
             Change::Host => {
@@ -234,6 +235,9 @@ impl Room {
                     sync_threshold_ms: Some(settings.sync_threshold_ms),
                     readiness: Some(settings.readiness),
                     drift: Some(settings.drift),
+                    is_locked: Some(settings.is_locked),
+                    is_chat_locked: Some(settings.is_chat_locked),
+                    slow_mode_seconds: Some(settings.slow_mode_seconds),
                     online: None,
                 }));
             }

@@ -13,6 +13,7 @@ use streamit_wire::Code;
 use streamit_wire::frame::server::Frame;
 
 use super::effect::{Effect, Now};
+use super::happened::What;
 use super::{COMMANDS, MAX_COMMANDS, Room};
 use crate::outbox::Kind;
 use crate::ws;
@@ -117,6 +118,7 @@ impl Room {
     /// Room time has jumped: a film that runs is anchored anew, so that it does not jump with it. Each node does so when it
     /// comes to know of the jump, unless another was faster.
     pub(super) fn on_jumped(&mut self, jump: Duration, now: Now) {
+        self.note(What::ClockJumped, u64::try_from(jump.as_millis()).unwrap_or(u64::MAX), None);
         if std::mem::take(&mut self.is_film_ahead) || !self.playback.is_running() {
             return;
         }
@@ -209,6 +211,9 @@ impl Room {
                 self.show_playback(next, now);
                 self.is_stored = true;
                 self.effects.push(Effect::SavePlayback(next));
+                if let (Some((_, user)), Act::Do(command)) = (pending.from, pending.act) {
+                    self.effects.push(Effect::NotePlayback(user, command, next));
+                }
             }
             Ok(Cas::Conflict(stored)) => {
                 self.is_stored = true;
@@ -314,6 +319,7 @@ impl Room {
         if state.version <= self.playback.version {
             return;
         }
+        self.note_playback(&state);
         self.watch_playback(&state, now);
         self.playback = state;
         self.is_film_ahead = is_ahead(&state, now);
@@ -326,6 +332,7 @@ impl Room {
     }
 
     pub(super) fn on_sync_check(&mut self, connection: ConnectionId, client_time: MediaTime, now: Now) {
+        self.note_drift(connection, client_time, now);
         let drift = self.playback.drift(client_time, now.room);
         if drift.abs() * 1_000.0 <= f64::from(self.facts.settings.sync_threshold_ms) {
             return;

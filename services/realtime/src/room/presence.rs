@@ -5,6 +5,7 @@
 //! difference is what members are told.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use streamit_bus::{EntryKey, Error, Present, Roster, RosterChange};
@@ -13,6 +14,7 @@ use streamit_wire::frame::server::{Frame, RoomUpdated, TELL_EACH};
 use streamit_wire::v1;
 
 use super::effect::{Effect, Gone, Now};
+use super::happened::What;
 use super::{GRACE_MS, Room};
 
 /// How long to wait before a removal that failed is tried again, in milliseconds.
@@ -26,9 +28,8 @@ impl Room {
         }
         self.doorstep.retain(|joiner| joiner.connection != connection);
         self.entering_next.retain(|joiner| joiner.connection != connection);
-        if self.members.remove(connection).is_none() {
-            return;
-        }
+        let Some(member) = self.members.remove(connection) else { return };
+        self.note_gone(connection.0, member.user, how);
         let key = self.key(connection);
         match how {
             Gone::Now => self.leaving.push((now.up, key)),
@@ -149,6 +150,9 @@ impl Room {
         let went: Vec<(UserId, Present)> =
             went.into_iter().filter_map(|user| self.users.remove_entry(&user)).collect();
         self.watch_users(&went, now);
+        for (user, _) in &went {
+            self.note(What::Left, self.roster_version, Some(*user));
+        }
         let (before, after) = (self.online() + went.len() as u64, self.online() + came.len() as u64);
         let one_by_one = before.max(after) <= TELL_EACH;
         let is_change = !came.is_empty() || !went.is_empty();
@@ -180,7 +184,10 @@ impl Room {
     /// Whoever is known came when he came: that he is entered again after a loss makes nobody a newcomer.
     fn add_users(&mut self, came: Vec<(UserId, Present)>) {
         for (user, present) in came {
-            self.users.entry(user).or_insert(present);
+            if let Entry::Vacant(free) = self.users.entry(user) {
+                free.insert(present);
+                self.note(What::Joined, self.roster_version, Some(user));
+            }
         }
     }
 
@@ -198,9 +205,11 @@ impl Room {
         }
         if is_here && self.is_host_away {
             self.is_host_away = false;
+            self.note(What::HostBack, self.roster_version, Some(self.facts.host));
             self.tell(&Frame::HostReconnected);
         } else if was_here && !is_here && !self.is_host_away {
             self.is_host_away = true;
+            self.note(What::HostAway, self.roster_version, Some(self.facts.host));
             // Each node that sees it says so: the api takes the first word, and no answer that was lost loses it.
             self.report_host(self.facts.host, false);
             let grace_seconds = self.facts.settings.host_grace_seconds;

@@ -100,6 +100,9 @@ impl Room {
     // ---- what players say ----
 
     pub(super) fn on_said(&mut self, connection: ConnectionId, said: Said, now: Now) {
+        if let Some(position) = said.position {
+            self.note_drift(connection, position, now);
+        }
         let (film, course) = (self.film(), self.course(now));
         let Some(member) = self.members.get_mut(connection) else { return };
         // A player that has just been made is loading, not running dry: a reload is no stall.

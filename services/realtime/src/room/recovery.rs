@@ -13,6 +13,7 @@ use streamit_domain::playback::Command;
 use streamit_domain::{ConnectionId, Incarnation};
 
 use super::effect::{Effect, Now};
+use super::happened::What;
 use super::presence::RETRY_MS;
 use super::{GRACE_MS, MAX_LIVES, Room};
 
@@ -58,6 +59,9 @@ impl Room {
     }
 
     fn recover(&mut self, now: Now) {
+        if self.recovery.is_none() {
+            self.note(What::Recovering, self.roster_version, None);
+        }
         self.recovery = Some(Recovery::Until(now.up + RECOVERY_MS));
     }
 
@@ -198,6 +202,7 @@ impl Room {
                 self.former.remove(0); // its lease has run out long ago: others take out what it left
             }
         }
+        self.note(What::Reborn, 0, None);
         self.members.spare(now.up);
         self.must_confirm_facts = true;
         self.must_confirm_playback = true;

@@ -13,9 +13,9 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use streamit_bus::Subscription;
-use streamit_domain::playback::Playback;
+use streamit_domain::playback::{Command, Playback};
 use streamit_domain::room::Facts;
-use streamit_domain::{RoomId, chat};
+use streamit_domain::{RoomId, Timestamp, UserId, chat};
 use streamit_wire::{Code, v1};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -254,6 +254,45 @@ async fn read_history(
         .await
 }
 
+async fn read_erasures(
+    node: &Arc<Node>,
+    id: RoomId,
+    after: u64,
+    from: u64,
+) -> Result<v1::ErasuresReply, Away> {
+    node.api
+        .call(id.as_bytes(), |mut client| {
+            let request = v1::ErasuresRequest { room: id.as_bytes().to_vec(), after, from };
+            async move { client.erasures(request).await }
+        })
+        .await
+}
+
+/// A command as the audit log is told of it.
+fn act(
+    name: uuid::Uuid,
+    room: RoomId,
+    user: UserId,
+    command: Command,
+    state: &Playback,
+    now: Timestamp,
+) -> v1::PlaybackAct {
+    let deed = match command {
+        Command::Play(_) => v1::PlaybackDeed::Play,
+        Command::Pause(_) => v1::PlaybackDeed::Pause,
+        Command::Seek(_) => v1::PlaybackDeed::Seek,
+    };
+    v1::PlaybackAct {
+        id: name.as_bytes().to_vec(),
+        room: room.as_bytes().to_vec(),
+        user: user.as_bytes().to_vec(),
+        deed: deed as i32,
+        time: state.time.secs(),
+        at: now.0,
+        version: state.version.number,
+    }
+}
+
 async fn append(node: &Arc<Node>, id: RoomId, drafts: &[Draft]) -> Result<Vec<v1::Appended>, Away> {
     let drafts = drafts
         .iter()
@@ -307,6 +346,9 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
             let result = read_history(&node, id, after, before, chat::MAX_RESUME, false).await;
             Input::History(after, before, result)
         }),
+        Effect::ReadErasures(after, from) => {
+            Box::pin(async move { Input::Erasures(read_erasures(&node, id, after, from).await) })
+        }
         Effect::Append(drafts) => Box::pin(async move {
             let result = append(&node, id, &drafts).await;
             Input::Appended(drafts, result)
@@ -333,8 +375,23 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
             return;
         }
         Effect::SavePlayback(state) => return node.behind.save(id, state),
+        Effect::NotePlayback(user, command, state) => {
+            let now = node.room_time();
+            return node.behind.note(act(node.fresh_v7(now), id, user, command, &state, now));
+        }
         Effect::ReportHost(report) => return node.behind.report(report),
         Effect::ReportLoss(seen) => return node.behind.report_loss(seen),
+        Effect::Inspected(reply_to, seen) => {
+            node.background.spawn({
+                let node = node.clone();
+                async move {
+                    let kind = Some(v1::event::Kind::Inspected(*seen));
+                    let event = v1::Event { traceparent: String::new(), kind };
+                    let _ = node.bus.publish(reply_to, &event).await; // else it is seen that this node is silent
+                }
+            });
+            return;
+        }
     };
     answers.push(Box::pin(async move { Answer::Input(Box::new(input.await)) }));
 }

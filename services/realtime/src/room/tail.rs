@@ -38,6 +38,8 @@ struct Entry {
     key: Option<(UserId, Box<str>)>,
     /// When it was stored.
     created_at: i64,
+    /// Whether only its place is left.
+    is_erased: bool,
 }
 
 impl Entry {
@@ -48,6 +50,7 @@ impl Entry {
             frame: ws::text(&server::chat_message(message)),
             key: user.map(|user| (user, message.client_id.as_str().into())),
             created_at: message.created_at,
+            is_erased: message.erased,
         }
     }
 }
@@ -58,6 +61,8 @@ pub struct Tail {
     epoch: u64,
     head: u64,
     kept_from: u64,
+    /// The number of the last erasure that is known here.
+    erasures: u64,
     entries: VecDeque<Entry>,
     bytes: usize,
     held: BTreeMap<u64, v1::ChatMessage>,
@@ -73,6 +78,7 @@ impl Tail {
             epoch: reply.epoch,
             head: reply.head,
             kept_from: reply.kept_from,
+            erasures: reply.erasures,
             entries: VecDeque::new(),
             bytes: 0,
             held: BTreeMap::new(),
@@ -112,7 +118,20 @@ impl Tail {
         (shown.created_at != message.created_at).then_some(shown.created_at)
     }
 
-    fn first(&self) -> u64 {
+    /// The number of the last erasure that is known here.
+    #[must_use]
+    pub fn erasures(&self) -> u64 {
+        self.erasures
+    }
+
+    /// Notes that all erasures up to this one are known.
+    pub fn set_erasures(&mut self, number: u64) {
+        self.erasures = number;
+    }
+
+    /// The oldest seq that is here.
+    #[must_use]
+    pub fn first(&self) -> u64 {
         self.entries.front().map_or(self.head + 1, |entry| entry.seq)
     }
 
@@ -121,7 +140,10 @@ impl Tail {
         let mut shown = Vec::new();
         for message in messages {
             if message.seq > self.head {
-                self.held.insert(message.seq, message);
+                // What was erased stays so, even if word of what it said comes later.
+                if !self.held.get(&message.seq).is_some_and(|known| known.erased) {
+                    self.held.insert(message.seq, message);
+                }
                 if self.held.len() > MAX_HELD {
                     self.held.pop_last(); // never what is missing next
                 }
@@ -161,20 +183,26 @@ impl Tail {
         self.kept_from = self.kept_from.max(seq);
     }
 
-    /// Replaces a message by its tombstone. Returns whether the message was shown before.
+    /// Replaces a message by its tombstone. Returns whether the message was shown before, as what it said.
     pub fn erase(&mut self, tombstone: &v1::ChatMessage) -> bool {
         let seq = tombstone.seq;
-        if let Some(held) = self.held.get_mut(&seq) {
-            *held = tombstone.clone();
-        }
         let place = seq.checked_sub(self.first()).and_then(|i| usize::try_from(i).ok());
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
+            if std::mem::replace(&mut entry.is_erased, true) {
+                return false;
+            }
             self.bytes -= entry.frame.len();
             entry.frame = ws::text(&server::chat_message(tombstone));
             self.bytes += entry.frame.len();
             self.history = None;
         }
         seq <= self.head
+    }
+
+    /// Which messages up to `since` were taken back: who comes back may still show them.
+    pub fn erased_up_to(&self, since: u64) -> impl Iterator<Item = u64> {
+        let known = self.entries.iter().take_while(move |entry| entry.seq <= since);
+        known.filter(|entry| entry.is_erased).map(|entry| entry.seq)
     }
 
     fn append(&mut self, message: &v1::ChatMessage) {
@@ -286,7 +314,13 @@ mod tests {
 
     fn tail(range: std::ops::RangeInclusive<u64>) -> Tail {
         let (head, kept_from) = (*range.end(), 1);
-        Tail::new(v1::HistoryReply { messages: range.map(message).collect(), head, kept_from, epoch: 1 })
+        Tail::new(v1::HistoryReply {
+            messages: range.map(message).collect(),
+            head,
+            kept_from,
+            epoch: 1,
+            ..v1::HistoryReply::default()
+        })
     }
 
     fn seqs(frames: &[Bytes]) -> Vec<u64> {
@@ -366,11 +400,22 @@ mod tests {
     #[test]
     fn an_erased_message_leaves_its_place() {
         let mut tail = tail(1..=3);
-        assert!(tail.erase(&v1::ChatMessage { erased: true, ..message(2) }));
+        let tombstone = v1::ChatMessage { erased: true, ..message(2) };
+        assert!(tail.erase(&tombstone));
+        assert!(!tail.erase(&tombstone), "nobody has to be told again");
         let history = tail.history(Some(0));
         assert_eq!(listed(&history), [1, 2, 3]);
         let text = ws::json_of(&history);
         assert!(!text.contains("message 2") && text.contains("message 3") && text.contains("erased"));
+    }
+
+    #[test]
+    fn what_was_erased_before_it_came_here_is_never_shown() {
+        let mut tail = tail(1..=3);
+        tail.offer([v1::ChatMessage { erased: true, ..message(5) }]);
+        let shown = tail.offer([message(5), message(4)]);
+        assert_eq!(numbers(&shown), [4, 5]);
+        assert!(!ws::json_of(&shown[1].1).contains("message 5"));
     }
 
     proptest! {

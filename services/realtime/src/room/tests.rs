@@ -2,7 +2,9 @@
 
 mod chat;
 mod cluster;
+mod erasures;
 mod holds;
+mod inspect;
 mod joining;
 mod loss;
 mod lost_store;

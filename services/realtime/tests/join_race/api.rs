@@ -108,7 +108,7 @@ impl Authority for Api {
             };
             let messages = chat.messages.iter().filter(is_in).cloned().collect();
             let head = chat.messages.len() as u64;
-            (v1::HistoryReply { messages, head, kept_from: 1, epoch: 1 }, chat.after)
+            (v1::HistoryReply { messages, head, kept_from: 1, epoch: 1, ..Default::default() }, chat.after)
         });
         sleep(after).await;
         Ok(Response::new(reply))
@@ -147,6 +147,10 @@ impl Authority for Api {
     }
 
     async fn revocations(&self, _: Request<v1::RevocationsRequest>) -> Reply<v1::RevocationsReply> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn erasures(&self, _: Request<v1::ErasuresRequest>) -> Reply<v1::ErasuresReply> {
         Err(Status::unimplemented(""))
     }
 

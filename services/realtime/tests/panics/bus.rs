@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use streamit_bus::{
     BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, Online, Rooms, Roster, RosterChange,
-    SharedRooms, Subscription,
+    SharedRooms, Subscription, Told,
 };
 use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
@@ -165,8 +165,8 @@ impl Rooms for FaultyRooms {
         self.below.online(rooms).await
     }
 
-    async fn beat(&self, incarnation: Incarnation) -> Result<(), Error> {
-        self.below.beat(incarnation).await
+    async fn beat(&self, incarnation: Incarnation, status: &v1::NodeStatus) -> Result<(), Error> {
+        self.below.beat(incarnation, status).await
     }
 
     async fn rest(&self, incarnation: Incarnation) -> Result<(), Error> {
@@ -179,5 +179,9 @@ impl Rooms for FaultyRooms {
 
     async fn beats(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<u64>>, Error> {
         self.below.beats(incarnations).await
+    }
+
+    async fn statuses(&self) -> Result<Vec<Told>, Error> {
+        self.below.statuses().await
     }
 }

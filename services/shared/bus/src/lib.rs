@@ -171,6 +171,17 @@ pub struct Online {
     pub refreshed_at: Option<Timestamp>,
 }
 
+/// What a node said of itself with its last beat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// The node's life.
+    pub incarnation: Incarnation,
+    /// Room time of the beat.
+    pub at: Timestamp,
+    /// What it said: nothing at all if it is of a release that does not.
+    pub status: v1::NodeStatus,
+}
+
 /// How long things are kept that nobody renews. Tests shorten them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
@@ -282,8 +293,8 @@ pub trait Rooms: Send + Sync + 'static {
     /// How many users are online in each room, and whether the given one is.
     async fn online(&self, rooms: &[(RoomId, Option<UserId>)]) -> Result<Vec<Online>, Error>;
 
-    /// Renews this node's lease (6 s).
-    async fn beat(&self, incarnation: Incarnation) -> Result<(), Error>;
+    /// Renews this node's lease (6 s), and keeps for as long what the node says of itself.
+    async fn beat(&self, incarnation: Incarnation, status: &v1::NodeStatus) -> Result<(), Error>;
 
     /// Gives this node's lease up, so that others need not wait for it to run out.
     async fn rest(&self, incarnation: Incarnation) -> Result<(), Error>;
@@ -295,6 +306,9 @@ pub trait Rooms: Send + Sync + 'static {
     /// The last beat of each incarnation, `None` when its lease has run out. Two equal answers mean that it did not
     /// move between them.
     async fn beats(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<u64>>, Error>;
+
+    /// Every node whose lease has not run out, with what it said of itself.
+    async fn statuses(&self) -> Result<Vec<Told>, Error>;
 }
 
 /// Counts attempts, for limits that all replicas share. May be forgotten; when the store is away, the process

@@ -77,15 +77,28 @@ id_type!(
 );
 
 impl RoomId {
-    /// When the room was made, as its id tells (version 7, RFC 9562, 5.7); the beginning of time for any other id.
+    /// When the room was made, as its id tells; the beginning of time for an id that tells nothing.
     #[must_use]
     pub fn created_at(self) -> Timestamp {
-        let moment = self.0.get_timestamp().map(|moment| moment.to_unix());
-        let millis = moment.and_then(|(secs, nanos)| {
-            i64::try_from(secs).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))
-        });
-        Timestamp(millis.unwrap_or(0))
+        moment_of(self.0)
     }
+}
+
+impl SessionId {
+    /// When the login was made, as its id tells; the beginning of time for an id that tells nothing.
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        moment_of(self.0)
+    }
+}
+
+/// The moment in an id of version 7 (RFC 9562, 5.7).
+fn moment_of(id: Uuid) -> Timestamp {
+    let moment = id.get_timestamp().map(|moment| moment.to_unix());
+    let millis = moment.and_then(|(secs, nanos)| {
+        i64::try_from(secs).ok()?.checked_mul(1_000)?.checked_add(i64::from(nanos / 1_000_000))
+    });
+    Timestamp(millis.unwrap_or(0))
 }
 
 /// One WebSocket connection, numbered by the node that holds it; unique together with [`Incarnation`].

@@ -236,7 +236,12 @@ mod tests {
             epoch: 1,
             life: Life::Active,
             access: Access::Approval,
-            settings: Settings { is_chat_enabled: false, is_chat_locked: true, slow_mode_seconds: 5, ..Settings::default() },
+            settings: Settings {
+                is_chat_enabled: false,
+                is_chat_locked: true,
+                slow_mode_seconds: 5,
+                ..Settings::default()
+            },
             host: user,
             host_name: DisplayName::parse("Ana").unwrap(),
             host_deadline: Some(Timestamp(5)),

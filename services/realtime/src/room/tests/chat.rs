@@ -55,7 +55,13 @@ fn a_gap_is_asked_for_after_a_moment_and_filled_in_order() {
     assert!(!world.wants(|effect| matches!(effect, Effect::ReadHistory(..))));
     world.pass(1);
     assert!(world.wants(|effect| matches!(effect, Effect::ReadHistory(1, 3))));
-    let reply = v1::HistoryReply { messages: vec![message(2)], head: 3, kept_from: 1, epoch: 1 };
+    let reply = v1::HistoryReply {
+        messages: vec![message(2)],
+        head: 3,
+        kept_from: 1,
+        epoch: 1,
+        ..Default::default()
+    };
     world.on(Input::History(1, 3, Ok(reply)));
     let seqs: Vec<u64> = world.frames(1).iter().map(|frame| frame["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [2, 3]);

@@ -124,8 +124,13 @@ fn a_resume_waits_for_older_chat_and_gets_exactly_what_was_missed() {
     world.on(Input::Join(joiner));
     // More than is known here: another node may be ahead.
     assert!(world.wants(|effect| matches!(effect, Effect::ReadHistory(3, 0))));
-    let reply =
-        v1::HistoryReply { messages: (4..=7).map(message).collect(), head: 7, kept_from: 1, epoch: 1 };
+    let reply = v1::HistoryReply {
+        messages: (4..=7).map(message).collect(),
+        head: 7,
+        kept_from: 1,
+        epoch: 1,
+        ..Default::default()
+    };
     world.on(Input::History(3, 0, Ok(reply)));
     world.answer_enter();
     let history = &world.frames(2)[1];

@@ -53,6 +53,7 @@ fn home() -> v1::RoomVersions {
         epoch: 1,
         chat_head: 10,
         fence: 1,
+        erasures: 0,
     }
 }
 
@@ -201,7 +202,7 @@ fn a_gap_that_is_kept_no_more_ends_in_an_honest_resume() {
     world.pass(GAP_MS);
     assert!(world.wants(|effect| matches!(effect, Effect::ReadHistory(10, 20))));
     let messages = (15..20).map(message).collect();
-    let reply = v1::HistoryReply { messages, head: 20, kept_from: 15, epoch: 1 };
+    let reply = v1::HistoryReply { messages, head: 20, kept_from: 15, epoch: 1, ..Default::default() };
     world.on(Input::History(10, 20, Ok(reply)));
     assert_eq!(world.closed(1), Some(4101));
     assert!(world.frames(1).is_empty() && world.room.is_over());

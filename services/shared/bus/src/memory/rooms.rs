@@ -18,7 +18,7 @@ use crate::clock::RoomClock;
 use crate::subscription::Feed;
 use crate::{
     BookChange, Cas, Entry, EntryKey, Error, Expect, Lifetimes, LiveVersions, NODES_LISTED, Notice, Online,
-    Rooms, Roster, RosterChange, Subscription,
+    Rooms, Roster, RosterChange, Subscription, Told,
 };
 
 /// Rooms are spread over this many locks, so that one busy room stops few others.
@@ -82,6 +82,7 @@ struct Lease {
     beats: u64,
     beaten_at: Timestamp,
     ends: Timestamp,
+    status: v1::NodeStatus,
 }
 
 impl MemoryRooms {
@@ -426,12 +427,13 @@ impl Rooms for MemoryRooms {
         Ok(rooms.iter().map(|(room, user)| self.look(*room, |room, _| ask(room, *user))).collect())
     }
 
-    async fn beat(&self, incarnation: Incarnation) -> Result<(), Error> {
+    async fn beat(&self, incarnation: Incarnation, status: &v1::NodeStatus) -> Result<(), Error> {
         let now = self.now();
         let mut leases = self.leases.lock();
         leases.retain(|_, lease| now.since(lease.beaten_at) < NODES_LISTED);
-        let lease = leases.entry(incarnation).or_insert(Lease { beats: 0, beaten_at: now, ends: now });
-        *lease = Lease { beats: lease.beats + 1, beaten_at: now, ends: now.plus(self.lifetimes.lease) };
+        let beats = leases.get(&incarnation).map_or(0, |lease| lease.beats) + 1;
+        let ends = now.plus(self.lifetimes.lease);
+        leases.insert(incarnation, Lease { beats, beaten_at: now, ends, status: status.clone() });
         Ok(())
     }
 
@@ -454,6 +456,18 @@ impl Rooms for MemoryRooms {
         let leases = self.leases.lock();
         let beats = |id| leases.get(id).filter(|lease| lease.ends > now).map(|lease| lease.beats);
         Ok(incarnations.iter().map(beats).collect())
+    }
+
+    async fn statuses(&self) -> Result<Vec<Told>, Error> {
+        let now = self.now();
+        let leases = self.leases.lock();
+        let living = leases.iter().filter(|(_, lease)| lease.ends > now);
+        let told = |(incarnation, lease): (&Incarnation, &Lease)| Told {
+            incarnation: *incarnation,
+            at: lease.beaten_at,
+            status: lease.status.clone(),
+        };
+        Ok(living.map(told).collect())
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) fn lease(incarnation: Incarnation) -> String {
     format!("s1:node:{incarnation}")
 }
 
+/// Value: what a node says of itself. Apart from the lease, which an older release reads as a number.
+pub(super) fn status(incarnation: Incarnation) -> String {
+    format!("s1:node:{incarnation}:status")
+}
+
 /// Sorted set: nodes by their last beat.
 pub(super) const NODES: &str = "s1:nodes";
 

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prost::Message;
 use redis::{Pipeline, Script, Value, pipe};
 use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
@@ -14,7 +15,7 @@ use super::hub::Topic;
 use super::{RedisRooms, keys, millis, script, words};
 use crate::{
     BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, NODES_LISTED, Online, Rooms, Roster,
-    RosterChange, Subscription,
+    RosterChange, Subscription, Told,
 };
 
 /// So many rooms are asked about in one round trip: few enough that nobody else waits long behind them.
@@ -218,13 +219,14 @@ impl Rooms for RedisRooms {
         Ok(all)
     }
 
-    async fn beat(&self, incarnation: Incarnation) -> Result<(), Error> {
+    async fn beat(&self, incarnation: Incarnation, status: &v1::NodeStatus) -> Result<(), Error> {
         let now = self.now();
+        let lifetime = millis(self.options.lifetimes.lease);
         // One command sets and limits it: a counter whose expiry got lost on the way would live for ever.
         let beat = self.beats.fetch_add(1, Ordering::Relaxed);
         let mut call = pipe();
-        call.cmd("SET").arg(keys::lease(incarnation)).arg(beat);
-        call.arg("PX").arg(millis(self.options.lifetimes.lease));
+        call.cmd("SET").arg(keys::lease(incarnation)).arg(beat).arg("PX").arg(lifetime);
+        call.cmd("SET").arg(keys::status(incarnation)).arg(status.encode_to_vec()).arg("PX").arg(lifetime);
         call.cmd("ZADD").arg(keys::NODES).arg(now.0).arg(incarnation.to_string());
         call.cmd("ZREMRANGEBYSCORE").arg(keys::NODES).arg("-inf").arg(now.minus(NODES_LISTED).0);
         call.cmd("PEXPIRE").arg(keys::NODES).arg(millis(NODES_LISTED));
@@ -234,6 +236,7 @@ impl Rooms for RedisRooms {
     async fn rest(&self, incarnation: Incarnation) -> Result<(), Error> {
         let mut call = pipe();
         call.cmd("DEL").arg(keys::lease(incarnation));
+        call.cmd("DEL").arg(keys::status(incarnation));
         self.line.ask(&call).await.map(drop)
     }
 
@@ -241,10 +244,7 @@ impl Rooms for RedisRooms {
         let mut call = pipe();
         call.cmd("ZRANGEBYSCORE").arg(keys::NODES).arg(self.now().minus(NODES_LISTED).0).arg("+inf");
         let names: Vec<String> = read(self.line.ask(&call).await?.into_iter().next().unwrap_or_default())?;
-        let parse = |name: &String| {
-            name.parse().map_err(|_| Error::Answer("no incarnation where one belongs".into()))
-        };
-        names.iter().map(parse).collect()
+        names.iter().map(|name| codec::parse(name, "incarnation")).collect()
     }
 
     async fn beats(&self, incarnations: &[Incarnation]) -> Result<Vec<Option<u64>>, Error> {
@@ -253,5 +253,32 @@ impl Rooms for RedisRooms {
             call.cmd("GET").arg(keys::lease(*incarnation));
         }
         self.line.ask(&call).await?.into_iter().map(read).collect()
+    }
+
+    async fn statuses(&self) -> Result<Vec<Told>, Error> {
+        let mut call = pipe();
+        let since = self.now().minus(self.options.lifetimes.lease * 2).0;
+        call.cmd("ZRANGEBYSCORE").arg(keys::NODES).arg(since).arg("+inf").arg("WITHSCORES");
+        let beaten: Vec<(String, i64)> = read(self.ask_one(&call, None).await?)?;
+        let beaten: Vec<(Incarnation, Timestamp)> = beaten
+            .iter()
+            .map(|(name, at)| Ok((codec::parse(name, "incarnation")?, Timestamp(*at))))
+            .collect::<Result<_, Error>>()?;
+        let mut call = pipe();
+        for (incarnation, _) in &beaten {
+            call.cmd("EXISTS").arg(keys::lease(*incarnation));
+            call.cmd("GET").arg(keys::status(*incarnation));
+        }
+        let mut answers = self.pool.ask(&call, None).await?.into_iter();
+        let mut all = Vec::with_capacity(beaten.len());
+        for (incarnation, at) in beaten {
+            let (lives, said) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
+            let said: Option<Vec<u8>> = read(said)?;
+            if read(lives)? {
+                let status = said.and_then(|said| v1::NodeStatus::decode(&*said).ok()).unwrap_or_default();
+                all.push(Told { incarnation, at, status });
+            }
+        }
+        Ok(all)
     }
 }

@@ -83,13 +83,13 @@ async fn a_redis_that_comes_back_empty_is_noticed_and_versions_go_on_growing() {
     let mut heard = rooms.subscribe(room).await.unwrap();
     let (before, _) = rooms.enter(room, std::slice::from_ref(&ana), 0).await.unwrap();
     rooms.set_playback(room, FROM_NOTHING, &state(1, 1)).await.unwrap();
-    rooms.beat(life).await.unwrap();
+    rooms.beat(life, &says("a")).await.unwrap();
     let (doubts, now) = (rooms.doubts(), rooms.now());
 
     drop(server);
     until("the node notices", async || !rooms.is_healthy()).await;
     assert!(matches!(rooms.roster(room).await, Err(Error::Away(_))));
-    assert!(matches!(rooms.beat(life).await, Err(Error::Away(_))));
+    assert!(matches!(rooms.beat(life, &says("a")).await, Err(Error::Away(_))));
     until("nobody waits for a subscription", async || {
         let asked = tokio::time::timeout(Duration::from_millis(50), rooms.subscribe(room)).await;
         matches!(asked, Ok(Err(Error::Away(_))))
@@ -209,7 +209,7 @@ async fn a_node_beats_while_every_connection_for_calls_hangs() {
     });
     let mut last = None;
     for _ in 0..20 {
-        rooms.beat(life).await.unwrap();
+        rooms.beat(life, &says("a")).await.unwrap();
         let beat = rooms.beats(&[life]).await.unwrap()[0];
         assert!(beat > last, "each beat is seen");
         last = beat;

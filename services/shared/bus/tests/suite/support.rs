@@ -218,6 +218,16 @@ pub(crate) fn news(id: u64) -> v1::Event {
     }
 }
 
+/// What a node of this name may say of itself.
+pub(crate) fn says(name: &str) -> v1::NodeStatus {
+    v1::NodeStatus {
+        name: name.to_owned(),
+        version: "1.2.3".to_owned(),
+        rooms: 3,
+        ..v1::NodeStatus::default()
+    }
+}
+
 pub(crate) fn id_of(notice: &Notice) -> Option<u64> {
     match notice {
         Notice::Event(event) => match &event.kind {

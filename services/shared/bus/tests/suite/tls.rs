@@ -55,7 +55,7 @@ async fn node_over_tls() {
     let mut heard = rooms.subscribe(room).await.unwrap();
     let (change, _) = rooms.enter(room, &[entry(life(), 1, user(), "Ana")], 0).await.unwrap();
     assert_eq!(hear_change(&mut heard).await, change);
-    rooms.beat(life()).await.unwrap();
+    rooms.beat(life(), &says("a")).await.unwrap();
 }
 
 fn told(output: &Output) -> String {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use streamit_domain::room::{Access, FOREVER, Life, Settings, Standing};
+use streamit_domain::room::{Access, FOREVER, Life, Role, Settings, Standing};
 use streamit_domain::{RoomId, UserId};
-use streamit_storage::chat::{self, Append, Draft, History, Message, Outcome, Range, Refusal};
+use streamit_storage::chat::{
+    self, Append, Draft, Erasure, History, Message, Outcome, Range, Refusal, Which,
+};
 use streamit_storage::{participants, rooms};
 
 use crate::harness::{Db, NOW, id, later};
@@ -17,6 +19,10 @@ both_engines!(
     two_nodes_send_the_same_message_at_once,
     history_is_read_in_ranges,
     an_erased_message_leaves_a_tombstone,
+    all_that_somebody_said_is_erased_at_once_and_told_to_who_missed_it,
+    a_slow_room_lets_viewers_speak_once_in_a_while,
+    a_locked_chat_is_for_those_in_charge,
+    blocked_words_are_said_by_nobody,
     retention_cuts_a_prefix,
     any_text_comes_back_as_it_was,
 );
@@ -264,20 +270,115 @@ async fn history_is_read_in_ranges(db: Db) {
     assert_eq!(chat::history(&mut read, RoomId(id()), range).await.unwrap(), None);
 }
 
+async fn erase(db: &Db, room: RoomId, which: Which) -> Option<Erasure> {
+    let mut tx = db.store.begin().await.unwrap();
+    let erasure = chat::erase(&mut tx, room, which, later(5)).await.unwrap();
+    tx.commit().await.unwrap();
+    erasure
+}
+
 async fn an_erased_message_leaves_a_tombstone(db: Db) {
     let room = db.room(Access::Public).await;
     append(&db, &[draft(room.id, room.host, "oops", "k"), draft(room.id, room.host, "fine", "l")]).await;
-    let mut tx = db.store.begin().await.unwrap();
 
-    assert_eq!(chat::erase(&mut tx, room.id, 1, later(5)).await.unwrap(), Some(1));
-    assert_eq!(chat::erase(&mut tx, room.id, 1, later(6)).await.unwrap(), None, "gone already");
-    assert_eq!(chat::erase(&mut tx, room.id, 3, later(5)).await.unwrap(), None);
+    let erasure = erase(&db, room.id, Which::One(1)).await.unwrap();
+    assert_eq!((erasure.number, erasure.count, erasure.epoch), (1, 1, 1));
+    assert_eq!(erasure.tombstones.iter().map(|message| message.seq).collect::<Vec<_>>(), [1]);
+    assert_eq!(erase(&db, room.id, Which::One(1)).await, None, "gone already");
+    assert_eq!(erase(&db, room.id, Which::One(3)).await, None);
 
-    tx.commit().await.unwrap();
     let told = history(&db, room.id).await;
     assert_eq!(told.messages.iter().map(Message::is_erased).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(told.erasures, 1, "what took nothing has no number");
     let again = append(&db, &[draft(room.id, room.host, "oops", "k")]).await;
     assert!(repeated(&again[0]).is_erased(), "sending it again does not bring it back");
+}
+
+async fn all_that_somebody_said_is_erased_at_once_and_told_to_who_missed_it(db: Db) {
+    let room = db.room(Access::Public).await;
+    let bo = db.member(room.id, "Bo").await;
+    let by = [bo, room.host, bo, bo, room.host];
+    let drafts: Vec<Draft> =
+        (0..).zip(by).map(|(n, user)| draft(room.id, user, "x", &format!("k{n}"))).collect();
+    append(&db, &drafts).await;
+    erase(&db, room.id, Which::One(5)).await.unwrap();
+
+    let erasure = erase(&db, room.id, Which::AllOf(bo)).await.unwrap();
+    let seqs = |messages: &[Message]| messages.iter().map(|message| message.seq).collect::<Vec<_>>();
+    assert_eq!((erasure.number, erasure.count, seqs(&erasure.tombstones)), (2, 3, vec![1, 3, 4]));
+    assert_eq!(erase(&db, room.id, Which::AllOf(bo)).await, None);
+
+    let mut read = db.store.read().await.unwrap();
+    for (after, from, expected) in
+        [(0, 1, vec![1, 3, 4, 5]), (1, 1, vec![1, 3, 4]), (1, 4, vec![4]), (2, 1, vec![])]
+    {
+        let (told, erasures, epoch) =
+            chat::erased_since(&mut read, room.id, after, from).await.unwrap().unwrap();
+        assert_eq!((seqs(&told), erasures, epoch), (expected, 2, 1), "after {after}, from {from}");
+        assert!(told.iter().all(Message::is_erased));
+    }
+    assert_eq!(chat::erased_since(&mut read, RoomId(id()), 0, 1).await.unwrap(), None);
+    let versions = rooms::versions(&mut read, &[room.id]).await.unwrap();
+    assert_eq!(versions[0].erasures, 2);
+}
+
+fn refusals(answers: &[Append]) -> Vec<Option<Refusal>> {
+    let refusal = |answer: &Append| match answer.outcome {
+        Outcome::Refused(refusal) => Some(refusal),
+        _ => None,
+    };
+    answers.iter().map(refusal).collect()
+}
+
+async fn set(db: &Db, room: RoomId, settings: Settings, words: &[&str]) {
+    let mut tx = db.store.begin().await.unwrap();
+    rooms::update_settings(&mut tx, room, &settings).await.unwrap();
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    rooms::set_blocked_words(&mut tx, room, &words).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(rooms::blocked_words(&mut db.store.read().await.unwrap(), room).await.unwrap(), words);
+}
+
+async fn a_slow_room_lets_viewers_speak_once_in_a_while(db: Db) {
+    let room = db.room(Access::Public).await;
+    let bo = db.member(room.id, "Bo").await;
+    set(&db, room.id, Settings { slow_mode_seconds: 10, ..room.settings }, &[]).await;
+    let say = |key| [draft(room.id, bo, "x", key), draft(room.id, room.host, "x", key)];
+
+    let slow = Some(Refusal::SlowMode(later(10_000)));
+    let both = [say("a"), say("b")].concat();
+    assert_eq!(refusals(&append(&db, &both).await), [None, None, slow, None], "also within one batch");
+    assert_eq!(refusals(&append(&db, &say("c")).await), [slow, None], "the host is not slowed down");
+    let mut tx = db.store.begin().await.unwrap();
+    let later = chat::append(&mut tx, &say("d"), later(10_000)).await.unwrap();
+    assert_eq!(refusals(&later), [None, None]);
+}
+
+async fn a_locked_chat_is_for_those_in_charge(db: Db) {
+    let room = db.room(Access::Public).await;
+    let (bo, cy) = (db.member(room.id, "Bo").await, db.member(room.id, "Cy").await);
+    let mut tx = db.store.begin().await.unwrap();
+    participants::set_role(&mut tx, room.id, cy, Role::Cohost, NOW).await.unwrap();
+    tx.commit().await.unwrap();
+    set(&db, room.id, Settings { is_chat_locked: true, ..room.settings }, &[]).await;
+
+    let answers = append(&db, &[bo, cy, room.host].map(|user| draft(room.id, user, "x", "k"))).await;
+    assert_eq!(refusals(&answers), [Some(Refusal::ChatLocked), None, None]);
+}
+
+async fn blocked_words_are_said_by_nobody(db: Db) {
+    let (room, other) = (db.room(Access::Public).await, db.room(Access::Public).await);
+    let bo = db.member(room.id, "Bo").await;
+    set(&db, room.id, room.settings, &["spoil*", "bad film"]).await;
+
+    let said = [(room.id, bo, "a SPOILER"), (room.id, room.host, "bad, film"), (room.id, bo, "a good film")];
+    let drafts: Vec<Draft> =
+        (0..).zip(said).map(|(n, (room, user, text))| draft(room, user, text, &n.to_string())).collect();
+    let elsewhere = draft(other.id, other.host, "spoiler", "k");
+    let answers = append(&db, &[drafts, vec![elsewhere]].concat()).await;
+    assert_eq!(refusals(&answers), [Some(Refusal::Blocked), Some(Refusal::Blocked), None, None]);
+    set(&db, room.id, room.settings, &[]).await;
+    assert_eq!(refusals(&append(&db, &[draft(room.id, bo, "spoiler", "l")]).await), [None]);
 }
 
 async fn retention_cuts_a_prefix(db: Db) {

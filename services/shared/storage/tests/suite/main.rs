@@ -21,6 +21,7 @@ macro_rules! both_engines {
 }
 
 mod admissions;
+mod audit;
 mod chat;
 mod facts;
 mod harness;

@@ -29,6 +29,9 @@ async fn a_room_is_read_back_as_it_was_opened(db: Db) {
         sync_threshold_ms: 750,
         readiness: ReadinessMode::Strict,
         drift: Drift { enter_ms: 80, leave_ms: 30, seek_ms: 900 },
+        is_locked: true,
+        is_chat_locked: true,
+        slow_mode_seconds: 7,
     };
     let new = NewRoom { settings, max_members: 12, ..new_room(owner, Access::Password) };
     let mut tx = db.store.begin().await.unwrap();

@@ -26,7 +26,7 @@ const PASSED: u64 = 100;
 
 async fn report(db: &Db, reports: &[HostReport]) -> Vec<(RoomId, u64)> {
     let mut tx = db.store.begin().await.unwrap();
-    let changed = rooms::report_hosts(&mut tx, reports, NOW).await.unwrap();
+    let changed = rooms::report_hosts(&mut tx, reports, NOW).await.unwrap().changed;
     tx.commit().await.unwrap();
     changed
 }

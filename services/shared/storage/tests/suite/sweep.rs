@@ -25,7 +25,7 @@ const DAY: i64 = 86_400_000;
 
 async fn report(db: &Db, reports: &[HostReport]) -> Vec<(RoomId, u64)> {
     let mut tx = db.store.begin().await.unwrap();
-    let changed = rooms::report_hosts(&mut tx, reports, NOW).await.unwrap();
+    let changed = rooms::report_hosts(&mut tx, reports, NOW).await.unwrap().changed;
     tx.commit().await.unwrap();
     changed
 }
