@@ -72,7 +72,11 @@ fn clock(seconds: f64) -> String {
     let tenths = (seconds.min(1e9) * 10.0) as u64;
     let (whole, tenth) = (tenths / 10, tenths % 10);
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}.{tenth}") } else { format!("{minutes}:{seconds:02}.{tenth}") }
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}.{tenth}")
+    } else {
+        format!("{minutes}:{seconds:02}.{tenth}")
+    }
 }
 
 fn nodes(nodes: &[Seen]) -> impl Render {
@@ -162,7 +166,9 @@ fn people(live: &Inspection) -> impl Render {
 }
 
 fn events(events: &[Happened], live: &Inspection) -> impl Render {
-    let name = |user: UserId| live.people.iter().find(|person| person.user == user).map(|person| person.name.clone());
+    let name = |user: UserId| {
+        live.people.iter().find(|person| person.user == user).map(|person| person.name.clone())
+    };
     parts::Table {
         caption: "What happened last",
         columns: &["What", "When", "Who", "Number", "Seen on"],
@@ -190,7 +196,9 @@ mod tests {
 
     #[test]
     fn positions_are_written_as_players_write_them() {
-        for (seconds, text) in [(0.0, "0:00.0"), (83.47, "1:23.4"), (3_723.0, "1:02:03.0"), (1e300, "277777:46:40.0")] {
+        for (seconds, text) in
+            [(0.0, "0:00.0"), (83.47, "1:23.4"), (3_723.0, "1:02:03.0"), (1e300, "277777:46:40.0")]
+        {
             assert_eq!(clock(seconds), text);
         }
     }

@@ -36,7 +36,17 @@ pub(crate) async fn list(State(app): State<App>, staff: Staff, query: Query) -> 
 fn table(nodes: &[Node]) -> impl Render {
     parts::Table {
         caption: "Realtime nodes",
-        columns: &["Name", "State", "Connections", "Rooms", "Joining", "Release", "Memory", "Began", "Action"],
+        columns: &[
+            "Name",
+            "State",
+            "Connections",
+            "Rooms",
+            "Joining",
+            "Release",
+            "Memory",
+            "Began",
+            "Action",
+        ],
         rows: nodes.iter().map(|node| row(node, nodes.len() > 1)).collect(),
         empty: "No node lives, or none tells of itself.",
     }
@@ -121,8 +131,12 @@ impl Way {
 
     fn question(self, node: &Node) -> Question {
         let what = match self {
-            Self::Shed => "A share of its connections is put out, each at its own moment, and comes back on other nodes. Nobody is told that they left.",
-            Self::Drain => "Everybody on it is put out and comes back on other nodes; it takes nobody until it is told to resume. Nobody is told that they left.",
+            Self::Shed => {
+                "A share of its connections is put out, each at its own moment, and comes back on other nodes. Nobody is told that they left."
+            }
+            Self::Drain => {
+                "Everybody on it is put out and comes back on other nodes; it takes nobody until it is told to resume. Nobody is told that they left."
+            }
             Self::Resume => "It takes people again.",
         };
         let fields = if self == Self::Shed {
@@ -152,7 +166,8 @@ impl Way {
     fn read(self, fields: &Fields) -> Result<Order, String> {
         Ok(match self {
             Self::Shed => {
-                let percent = fields.text("percent").parse().ok().filter(|percent| (1..=100).contains(percent));
+                let percent =
+                    fields.text("percent").parse().ok().filter(|percent| (1..=100).contains(percent));
                 let seconds = fields.text("seconds").parse::<u64>().ok();
                 let seconds = seconds.filter(|given| WINDOWS.iter().any(|(_, known)| known == given));
                 let percent = percent.ok_or("How many of a hundred: a whole number from 1 to 100")?;

@@ -38,7 +38,11 @@ pub(super) enum Rank {
 pub(super) async fn account(world: &World, email: &str, rank: Rank) -> UserId {
     let clock: SharedClock = world.clock.clone();
     let entropy: SharedEntropy = SystemEntropy::shared();
-    let account = Account { email: Some(email.to_owned()), display_name: Some("Root".to_owned()), password_stdin: false };
+    let account = Account {
+        email: Some(email.to_owned()),
+        display_name: Some("Root".to_owned()),
+        password_stdin: false,
+    };
     let superuser = account.complete_with(PASSWORD.to_owned().into()).unwrap();
     let id = create_superuser(&world.store, superuser, &clock, &entropy).await.unwrap();
     set_rank(world, id, rank).await;

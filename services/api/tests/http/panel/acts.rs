@@ -59,12 +59,14 @@ async fn one_session_ends_or_all_of_them() {
     let root = desk(&world, "root@example.org", Rank::Superuser).await;
     account(&world, "ana@example.org", Rank::Nobody).await;
     let login = async || {
+        world.advance(1);
         let body = json!({"email": "ana@example.org", "password": PASSWORD});
         crate::support::Person::of(&world.post("/api/auth/login/").json(body).send().await)
     };
     let (one, two) = (login().await, login().await);
     let page = root.page(&world, &format!("/admin/sessions/?state=live&user={}", one.id)).await;
-    let ends: Vec<&str> = page.split("href=\"").filter_map(|rest| rest.split_once('"')).map(|(href, _)| href).collect();
+    let ends: Vec<&str> =
+        page.split("href=\"").filter_map(|rest| rest.split_once('"')).map(|(href, _)| href).collect();
     let ends: Vec<&str> = ends.into_iter().filter(|href| href.ends_with("/end/")).collect();
     assert_eq!(ends.len(), 2);
     let me = async |person| world.get("/api/auth/me/").by(person).send().await.status;
@@ -127,7 +129,8 @@ async fn who_is_forgotten_has_no_name_or_address_any_more() {
     let seat = participants::get(&mut read, room.id, id).await.unwrap().unwrap();
     assert_eq!(seat.name, account.display_name);
     is_written(&world, Action::Anonymised, &root, Some(id)).await;
-    for path in ["/admin/users/", "/admin/audit/", "/admin/messages/", &format!("/admin/rooms/{}/", room.id)] {
+    for path in ["/admin/users/", "/admin/audit/", "/admin/messages/", &format!("/admin/rooms/{}/", room.id)]
+    {
         let page = root.page(&world, path).await;
         assert!(!page.contains("ana@example.org"), "{path}");
     }
@@ -148,6 +151,7 @@ async fn superusers_make_staff_and_one_always_stays() {
     for (rank, is_staff, is_superuser) in
         [("staff", true, false), ("superuser", true, true), ("none", false, false)]
     {
+        world.advance(1);
         root.does(&world, &rights(ana), &[("rank", rank)]).await;
         let user = account_of(&world, ana).await;
         assert_eq!((user.is_staff, user.is_superuser), (is_staff, is_superuser), "{rank}");
@@ -239,9 +243,11 @@ async fn staff_keeps_order_among_the_people_of_a_room() {
         ("unban", Action::Unbanned, Standing::Left),
     ] {
         if deed == "unban" {
-            for list in ["/admin/bans/", "/admin/bans/?kind=networks", &format!("/admin/bans/?room={}", room.id)] {
+            for list in
+                ["/admin/bans/", "/admin/bans/?kind=networks", &format!("/admin/bans/?room={}", room.id)]
+            {
                 let page = staff.page(&world, list).await;
-                assert_eq!(page.contains(&format!("{base}unban/")), !list.contains("networks"), "{list}");
+                assert!(page.contains(&format!("{base}unban/")), "{list}");
             }
         }
         staff.does(&world, &format!("{base}{deed}/"), &[]).await;
@@ -286,7 +292,8 @@ async fn a_report_is_decided_about_once() {
     let room = world.public_room(&ana).await;
     world.join(&room, &bo, "APPROVED").await;
     let seq = says(&world, &room, &bo, "buy my things").await;
-    let body = json!({"room_id": room.id, "user_id": bo.id, "seq": seq, "reason": "SPAM", "note": "all night"});
+    let body =
+        json!({"room_id": room.id, "user_id": bo.id, "seq": seq, "reason": "SPAM", "note": "all night"});
     let reply = world.post("/api/rooms/report/").by(&ana).json(body).send().await;
     assert_eq!(reply.status, 201, "{}", reply.text);
     let queue = staff.page(&world, "/admin/reports/").await;
@@ -299,7 +306,9 @@ async fn a_report_is_decided_about_once() {
     assert_eq!(place, "/admin/reports/?done=report");
     is_written(&world, Action::ReportHandled, &staff, Some(bo.id)).await;
     assert!(!staff.page(&world, "/admin/reports/").await.contains("buy my things"));
-    for list in ["/admin/reports/?state=acted".to_owned(), format!("/admin/reports/?state=any&user={}", bo.id)] {
+    for list in
+        ["/admin/reports/?state=acted".to_owned(), format!("/admin/reports/?state=any&user={}", bo.id)]
+    {
         assert!(staff.page(&world, &list).await.contains("buy my things"), "{list}");
     }
     assert!(staff.page(&world, path).await.contains(REASON));
@@ -316,8 +325,8 @@ async fn the_dashboard_counts_what_is_so_now() {
         says(&world, &room, &ana, &format!("message {n}")).await;
     }
     tries(&world, "root@example.org", "wrong horse").await;
-    let report = json!({"room_id": room.id, "reason": "OTHER"});
-    world.post("/api/rooms/report/").by(&ana).json(report).send().await;
+    let report = json!({"room_id": room.id, "reason": "SPAM"});
+    assert_eq!(world.post("/api/rooms/report/").by(&ana).json(report).send().await.status, 201);
     let page = root.page(&world, "/admin/").await;
     let figure = |name: &str| {
         let (_, rest) = page.split_once(name).unwrap_or_else(|| panic!("{name}"));

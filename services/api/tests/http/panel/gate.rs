@@ -42,7 +42,11 @@ async fn the_panel_leads_to_its_login_and_back() {
     assert_eq!((reply.status, reply.header("location")), (303, Some(place)));
     let login = world.get(place).send().await;
     assert_eq!(login.status, 200);
-    assert!(login.text.contains(r#"name="next" value="/admin/users/?q=ana&amp;kind=guest""#), "{}", login.text);
+    assert!(
+        login.text.contains(r#"name="next" value="/admin/users/?q=ana&amp;kind=guest""#),
+        "{}",
+        login.text
+    );
     account(&world, "root@example.org", Rank::Superuser).await;
     let fields = [("email", "root@example.org"), ("password", PASSWORD), ("next", "https://evil.example/")];
     let reply = form(&world, "/admin/login/", &fields).send().await;
@@ -61,7 +65,8 @@ async fn a_login_ends_when_it_is_not_used_and_at_last_in_any_case() {
     assert_eq!(root.get(&world, "/admin/").await.status, 200);
     world.advance(29 * 60);
     // What a page does by itself keeps no login alive.
-    let alone = world.get("/admin/").header("cookie", &root.cookie).header("x-panel-refresh", "1").send().await;
+    let alone =
+        world.get("/admin/").header("cookie", &root.cookie).header("x-panel-refresh", "1").send().await;
     assert_eq!(alone.status, 200);
     world.advance(60);
     assert_eq!(root.get(&world, "/admin/").await.status, 303, "half an hour after the last request");
@@ -131,9 +136,13 @@ async fn a_form_counts_only_with_the_token_of_its_login_and_from_the_panel_itsel
         let ask = if origin.is_empty() { ask } else { ask.header("origin", origin) };
         if site.is_empty() { ask } else { ask.header("sec-fetch-site", site) }
     };
-    for (origin, site) in
-        [("https://evil.example", ""), ("null", ""), ("", "cross-site"), ("", "same-site"), ("https://api.watch.example", "same-site")]
-    {
+    for (origin, site) in [
+        ("https://evil.example", ""),
+        ("null", ""),
+        ("", "cross-site"),
+        ("", "same-site"),
+        ("https://api.watch.example", "same-site"),
+    ] {
         assert_eq!(send(origin, site).send().await.status, 403, "{origin} {site}");
     }
     assert!(super::stored(&world, guest.id).await.is_active);
@@ -149,8 +158,12 @@ async fn not_even_an_allowed_origin_reads_the_panel_or_logs_in_to_it() {
     };
     let world = World::with(config).await;
     let root = desk(&world, "root@example.org", Rank::Superuser).await;
-    let reply =
-        world.get("/admin/").header("cookie", &root.cookie).header("origin", "https://friend.example").send().await;
+    let reply = world
+        .get("/admin/")
+        .header("cookie", &root.cookie)
+        .header("origin", "https://friend.example")
+        .send()
+        .await;
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, None));
     let fields = "email=root%40example.org&password=correct+horse+battery";
     let ask = world.post("/admin/login/").body("application/x-www-form-urlencoded", fields);
@@ -195,5 +208,7 @@ async fn who_tries_too_often_waits_and_reads_so_on_a_page() {
     assert_eq!(last.status, 429);
     let wait: u64 = last.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait), "{wait}");
-    assert!(last.text.contains("<h1>Too many tries</h1>") && last.text.contains(&format!("Try again in {wait}")));
+    assert!(
+        last.text.contains("<h1>Too many tries</h1>") && last.text.contains(&format!("Try again in {wait}"))
+    );
 }
