@@ -80,7 +80,7 @@ pub(super) fn nothing<T>() -> Page<T> {
 
 fn row(user: &User) -> Vec<Markup> {
     vec![
-        parts::person(user.id, &user.display_name.as_str()),
+        parts::person(user.id, user.display_name.as_str()),
         user.email.as_ref().map_or_else(parts::none, |email| html! { (email) }),
         kind(user),
         state(user),
