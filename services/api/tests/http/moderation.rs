@@ -4,7 +4,10 @@ use serde_json::json;
 use streamit_domain::room::FOREVER;
 use streamit_wire::v1;
 
-use crate::support::{Person, Room, World, next_facts};
+use streamit_api::config::Public;
+
+use crate::grpc::{append, connect, draft};
+use crate::support::{Person, Room, World, next, next_facts};
 
 /// A room of Ana's that Bo is in.
 async fn ana_and_bo(world: &World) -> (Person, Person, Room) {
@@ -145,6 +148,164 @@ async fn a_co_host_is_made_and_unmade_and_lost_with_a_kick() {
 }
 
 #[tokio::test]
+async fn a_banned_guest_stays_out_under_another_name_and_others_do_not() {
+    let proxy = Public { trusted_proxies: "127.0.0.1".parse().unwrap(), ..Public::default() };
+    let world = World::with(proxy).await;
+    let from = |address: &'static str, name: &'static str| {
+        let world = &world;
+        async move {
+            let ask = world.post("/api/auth/guest/").header("x-forwarded-for", address);
+            Person::of(&ask.json(json!({"display_name": name})).send().await)
+        }
+    };
+    let join = |person: Person, address: &'static str, code: String| {
+        let ask = world.post("/api/rooms/join/").by(&person).header("x-forwarded-for", address);
+        let ask = ask.json(json!({"code": code}));
+        async move {
+            let reply = ask.send().await;
+            (reply.status, reply.text("code"))
+        }
+    };
+    const HOME: &str = "203.0.113.7";
+    let (ana, bo) = (from("198.51.100.1", "Ana").await, from(HOME, "Bo").await);
+    let (room, other) = (world.public_room(&ana).await, world.public_room(&ana).await);
+    let flatmate = from(HOME, "Flatmate").await;
+    for person in [&bo, &flatmate] {
+        assert_eq!(join(person.clone(), HOME, room.code.clone()).await.0, 200);
+    }
+    assert_eq!(world.act("ban", &room, &ana, &bo).await.0, 200);
+
+    let again = from(HOME, "Bo again").await;
+    let banned = (403, "BANNED".to_owned());
+    assert_eq!(join(again.clone(), HOME, room.code.clone()).await, banned);
+    assert_eq!(join(flatmate, HOME, room.code.clone()).await.0, 200, "who was in stays in");
+    assert_eq!(join(again.clone(), "203.0.113.8", room.code.clone()).await.0, 200, "another address");
+    assert_eq!(join(from(HOME, "Cy").await, HOME, other.code.clone()).await.0, 200, "another room");
+    let account = json!({"email": "di@e.org", "password": "correct horse", "display_name": "Di"});
+    let di = world.post("/api/auth/register/").header("x-forwarded-for", HOME).json(account).send().await;
+    assert_eq!(join(Person::of(&di), HOME, room.code.clone()).await.0, 200, "accounts answer for themselves");
+    // IPv6: everybody who has one address of a /64 has them all.
+    let ed = from("2001:db8:0:1::5", "Ed").await;
+    assert_eq!(join(ed.clone(), "2001:db8:0:1::5", room.code.clone()).await.0, 200);
+    assert_eq!(world.act("ban", &room, &ana, &ed).await.0, 200);
+    let ed_again = from("2001:db8:0:1:ffff::9", "Ed again").await;
+    assert_eq!(join(ed_again, "2001:db8:0:1:ffff::9", room.code.clone()).await, banned);
+
+    let late = from(HOME, "Late").await;
+    assert_eq!(join(late.clone(), HOME, room.code.clone()).await, banned);
+    assert_eq!(world.act("unban", &room, &ana, &bo).await.0, 200);
+    assert_eq!(join(late, HOME, room.code.clone()).await.0, 200, "the ban's end is the network's");
+    assert_eq!(world.act("ban", &room, &ana, &bo).await.0, 200);
+    world.advance(24 * 3600);
+    let next_day = from(HOME, "Next day").await;
+    assert_eq!(join(next_day, HOME, room.code.clone()).await.0, 200, "a day is enough");
+}
+
+#[tokio::test]
+async fn a_locked_room_takes_nobody_new() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let lock = |on| {
+        world.post("/api/rooms/settings/").by(&ana).json(json!({"room_id": room.id, "is_locked": on})).send()
+    };
+    assert_eq!(lock(true).await.body["is_locked"], json!(true));
+    let cy = world.guest("Cy").await;
+    assert_eq!(rejoin(&world, &room, &cy).await, (403, "ROOM_LOCKED".into()));
+    assert_eq!(rejoin(&world, &room, &bo).await.0, 200, "who is in comes in again");
+    assert_eq!(rejoin(&world, &room, &ana).await.0, 200);
+    assert_eq!(lock(false).await.status, 200);
+    assert_eq!(rejoin(&world, &room, &cy).await.0, 200);
+}
+
+#[tokio::test]
+async fn messages_are_taken_back_by_their_author_and_those_in_charge() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let cy = world.guest("Cy").await;
+    world.join(&room, &cy, "APPROVED").await;
+    let mut client = connect(&world).await;
+    for n in 0..4 {
+        append(
+            &mut client,
+            vec![draft(&room, &bo, "x", &format!("b{n}")), draft(&room, &ana, "x", &format!("a{n}"))],
+        )
+        .await;
+    }
+    let mut news = world.rooms.subscribe(room.id).await.unwrap();
+    let erase = |by: &Person, mut body: serde_json::Value| {
+        body["room_id"] = json!(room.id);
+        world.post("/api/rooms/erase/").by(by).json(body).send()
+    };
+    let next = async |news: &mut _| match next(news).await.kind {
+        Some(v1::event::Kind::Erased(erased)) => {
+            (erased.number, erased.tombstones.iter().map(|message| message.seq).collect::<Vec<_>>())
+        }
+        other => panic!("{other:?}"),
+    };
+    erase(&cy, json!({"seq": 1})).await.refused(403, "HOST_ONLY");
+    assert_eq!(erase(&bo, json!({"seq": 1})).await.body, json!({"erased": 1}));
+    assert_eq!(next(&mut news).await, (1, vec![1]));
+    assert_eq!(erase(&bo, json!({"seq": 1})).await.body, json!({"erased": 0}), "again changes nothing");
+    assert_eq!(erase(&ana, json!({"user_id": bo.id})).await.body, json!({"erased": 3}));
+    assert_eq!(next(&mut news).await, (2, vec![3, 5, 7]));
+    erase(&ana, json!({"seq": 99})).await.refused(404, "NOT_FOUND");
+    let cohost = json!({"room_id": room.id, "user_id": cy.id, "on": true});
+    assert_eq!(world.post("/api/rooms/cohost/").by(&ana).json(cohost).send().await.status, 200);
+    erase(&cy, json!({"seq": 2})).await.refused(403, "FORBIDDEN");
+    for bad in [
+        json!({}),
+        json!({"seq": 0}),
+        json!({"seq": 1, "user_id": bo.id}),
+        json!({"seq": "1"}),
+        json!({"user_id": "x"}),
+    ] {
+        erase(&ana, bad).await.refused(400, "INVALID");
+    }
+    let stranger = world.guest("Stranger").await;
+    erase(&stranger, json!({"seq": 1})).await.refused(403, "NOT_APPROVED");
+    let history = world.get(&format!("/api/rooms/{}/messages/", room.code)).by(&bo).send().await;
+    let erased: Vec<_> =
+        history.body["messages"].as_array().unwrap().iter().map(|m| m["erased"] == json!(true)).collect();
+    assert_eq!(erased, [true, false, true, false, true, false, true, false]);
+}
+
+#[tokio::test]
+async fn reports_are_for_those_who_were_there() {
+    let world = World::new().await;
+    let (ana, bo, room) = ana_and_bo(&world).await;
+    let mut client = connect(&world).await;
+    append(&mut client, vec![draft(&room, &bo, "ugly", "k")]).await;
+    let report = |by: &Person, mut body: serde_json::Value| {
+        body["room_id"] = json!(room.id);
+        world.post("/api/rooms/report/").by(by).json(body).send()
+    };
+    let first = report(&ana, json!({"seq": 1, "reason": "ABUSE"})).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = report(&ana, json!({"user_id": bo.id, "seq": 1, "reason": "SPAM"})).await;
+    assert_eq!(again.body, first.body, "the same again, while it is open");
+    assert_eq!(report(&bo, json!({"reason": "OTHER", "note": "cold in here"})).await.status, 201);
+    for bad in [
+        json!({}),
+        json!({"reason": "BORING"}),
+        json!({"reason": "OTHER"}),
+        json!({"reason": "SPAM", "note": " "}),
+        json!({"reason": "SPAM", "note": "x".repeat(1_001)}),
+        json!({"reason": "SPAM", "user_id": 5}),
+    ] {
+        report(&ana, bad).await.refused(400, "INVALID");
+    }
+    report(&ana, json!({"seq": 9, "reason": "SPAM"})).await.refused(404, "NOT_FOUND");
+    report(&ana, json!({"seq": 1, "user_id": ana.id, "reason": "SPAM"})).await.refused(404, "NOT_FOUND");
+    let stranger = world.guest("Stranger").await;
+    report(&stranger, json!({"reason": "SPAM"})).await.refused(403, "NOT_APPROVED");
+    report(&ana, json!({"user_id": stranger.id, "reason": "SPAM"})).await.refused(404, "NOT_FOUND");
+    for _ in 0..10 {
+        report(&bo, json!({"reason": "SPAM"})).await;
+    }
+    report(&bo, json!({"reason": "SPAM"})).await.refused(429, "RATE_LIMITED");
+}
+
+#[tokio::test]
 async fn settings_change_one_by_one_and_are_told() {
     let world = World::new().await;
     let (ana, bo, room) = ana_and_bo(&world).await;
@@ -175,6 +336,11 @@ async fn settings_change_one_by_one_and_are_told() {
         json!({"drift_seek_ms": 80}),
         json!({"drift_leave_ms": 80}),
         json!({"drift_enter_ms": 1_000}),
+        json!({"slow_mode_seconds": 3_601}),
+        json!({"is_locked": "yes"}),
+        json!({"blocked_words": "spoiler"}),
+        json!({"blocked_words": [1]}),
+        json!({"blocked_words": ["*"]}),
     ] {
         set(&ana, body).await.refused(400, "INVALID");
     }

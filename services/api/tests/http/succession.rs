@@ -10,25 +10,25 @@ use streamit_wire::v1;
 use crate::grpc::connect;
 use crate::support::{Person, Room, START, World, background, eventually, next_facts, stored};
 
-fn key(person: &Person) -> EntryKey {
+pub(crate) fn key(person: &Person) -> EntryKey {
     let connection = ConnectionId(person.id.0.as_u128() as u64);
     EntryKey { incarnation: Incarnation(uuid::Uuid::from_u128(1)), connection }
 }
 
 /// Connects; a second passes, so that nobody comes at the same moment.
-async fn enter(world: &World, room: &Room, person: &Person) -> u64 {
+pub(crate) async fn enter(world: &World, room: &Room, person: &Person) -> u64 {
     let entry = Entry { key: key(person), user: person.id, name: "x".into() };
     let (change, _) = world.rooms.enter(room.id, &[entry], 0).await.unwrap();
     world.advance(1);
     change.version
 }
 
-async fn leave(world: &World, room: &Room, person: &Person) -> u64 {
+pub(crate) async fn leave(world: &World, room: &Room, person: &Person) -> u64 {
     world.rooms.leave(room.id, &[key(person)], 0).await.unwrap().version
 }
 
 /// A node's word about the host, or about the one to whom the room goes back.
-async fn report(world: &World, room: &Room, host: &Person, roster_version: u64, is_back: bool) {
+pub(crate) async fn report(world: &World, room: &Room, host: &Person, roster_version: u64, is_back: bool) {
     let fence = stored(world, room).await.fence;
     let (room, host) = (room.id.as_bytes().to_vec(), host.id.as_bytes().to_vec());
     let report = v1::HostReport { room, host, fence, roster_version, is_back };
