@@ -4,6 +4,7 @@ mod acts;
 mod gate;
 mod lists;
 mod matrix;
+mod nodes;
 
 use axum::http::Method;
 use streamit_api::admin::{Account, create_superuser};

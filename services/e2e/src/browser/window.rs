@@ -14,7 +14,8 @@ use crate::until;
 
 /// Under this name the protocol hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// The key, as the protocol writes it.
+/// The keys, as the protocol writes them.
+const TAB: &str = "\u{E004}";
 const ENTER: &str = "\u{E007}";
 /// Between two looks at a page. Shorter ones would take processor time from the film.
 const BLINK: Duration = Duration::from_millis(40);
@@ -109,6 +110,23 @@ impl Window {
     /// When there is no such field.
     pub async fn presses_enter(&self, selector: &str) {
         self.on(selector, "/value", &json!({"text": ENTER})).await;
+    }
+
+    /// Presses keys, one after the other, wherever the focus is: `\t` is Tab, `\n` Enter.
+    ///
+    /// # Panics
+    /// When the browser refuses.
+    pub async fn presses(&self, keys: &str) {
+        let key = |key: char| match key {
+            '\t' => TAB.to_owned(),
+            '\n' => ENTER.to_owned(),
+            key => key.to_string(),
+        };
+        let press =
+            |key: String| [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
+        let strokes: Vec<Value> = keys.chars().flat_map(|stroke| press(key(stroke))).collect();
+        let hand = json!({"type": "key", "id": "keyboard", "actions": strokes});
+        self.must("POST", "/actions", &json!({"actions": [hand]})).await;
     }
 
     /// Chooses the entry with this value in the list that the selector names, by its own option.

@@ -36,6 +36,14 @@ impl Alone {
         format!("http://{}", self.address)
     }
 
+    /// Makes somebody a superuser.
+    pub(crate) async fn has_superuser(&self, email: &str, password: &str) {
+        let args = ["createsuperuser", "--email", email, "--display-name", "Root", "--password-stdin"];
+        let env = [("STREAMIT_DATA_DIR".to_owned(), self.home.path().join("data").display().to_string())];
+        let ended = Program::run(&program("streamit"), &args, &env, self.home.path(), password).await;
+        assert!(ended.is_success(), "{}", ended.stderr);
+    }
+
     /// Its name and port.
     pub(crate) fn host(&self) -> &str {
         &self.address

@@ -9,7 +9,7 @@ use crate::alone::Alone;
 use crate::watcher::Watcher;
 
 /// A picture in a document should not take longer to load than the document, in bytes.
-const LARGEST: usize = 200 * 1024;
+pub(crate) const LARGEST: usize = 200 * 1024;
 
 #[tokio::test]
 async fn screenshots_show_a_room_that_fits_light_dark_and_on_a_phone() {
@@ -68,7 +68,7 @@ async fn screenshots_show_a_room_that_fits_light_dark_and_on_a_phone() {
 }
 
 /// Writes a picture to where `STREAMIT_SCREENSHOTS` says, seen from the top of the repository, if it says so.
-fn keep(name: &str, picture: &[u8]) {
+pub(crate) fn keep(name: &str, picture: &[u8]) {
     let Some(directory) = std::env::var_os("STREAMIT_SCREENSHOTS") else { return };
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(directory);
     fs::create_dir_all(&directory).unwrap();
