@@ -7,6 +7,8 @@ mod crowds;
 mod faults;
 mod leaving;
 mod nodes;
+mod order;
+mod permissions;
 mod pressure;
 mod resume;
 mod revocation;
