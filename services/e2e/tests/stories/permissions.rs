@@ -145,7 +145,7 @@ enum Mode {
 impl<'a> Party<'a> {
     /// With a host who opened the room, or one who was given it.
     async fn new(system: &'a System, mode: Mode, is_given: bool) -> Self {
-        let opener = system.user("Opener").await;
+        let opener = system.guest("Opener").await;
         let room = match mode {
             Mode::Public => opener.public_room().await,
             Mode::Password => opener.password_room().await,
@@ -153,7 +153,7 @@ impl<'a> Party<'a> {
         };
         let mut party = Self { system, room, host: opener.clone(), seats: Vec::new(), people: Vec::new() };
         for role in [Cohost, Viewer, Left, Kicked, Role::Banned] {
-            let person = system.user(&format!("{role:?}")).await;
+            let person = system.guest(&format!("{role:?}")).await;
             party.room.admit(&person).await;
             let about = json!({"room_id": party.room.id, "user_id": person.id(), "on": true});
             match role {
@@ -169,7 +169,7 @@ impl<'a> Party<'a> {
             let person = party.asks().await;
             party.people.push((Pending, person));
         }
-        party.people.push((Stranger, system.user("Stranger").await));
+        party.people.push((Stranger, system.guest("Stranger").await));
         if is_given {
             let host = party.comes().await;
             let about = json!({"room_id": party.room.id, "user_id": host.id()});
@@ -195,7 +195,7 @@ impl<'a> Party<'a> {
 
     /// Somebody new who is in the room.
     async fn comes(&self) -> Person {
-        let person = self.system.user("Somebody").await;
+        let person = self.system.guest("Somebody").await;
         if person.http().join(&self.room.code, self.room.password.as_deref()).await.unwrap().status
             == streamit_client::Status::Pending
         {
@@ -205,7 +205,7 @@ impl<'a> Party<'a> {
     }
 
     async fn asks(&self) -> Person {
-        let person = self.system.user("Somebody").await;
+        let person = self.system.guest("Somebody").await;
         person.http().join(&self.room.code, None).await.unwrap();
         person
     }
