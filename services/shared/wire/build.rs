@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../../proto");
-    let files = ["room.proto", "live.proto", "events.proto", "authority.proto"].map(|f| root.join("streamit/v1").join(f));
+    let files = ["room.proto", "live.proto", "events.proto", "authority.proto"]
+        .map(|f| root.join("streamit/v1").join(f));
     let set = protox::compile(&files, [&root])?;
     // Reflection needs the descriptors; `compile_fds` does not write them.
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

@@ -166,7 +166,7 @@ async fn an_api_whose_database_was_not_migrated_does_not_serve() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_shedding_is_told() {
+async fn what_is_wrong_with_an_order_to_a_node_is_told() {
     let desk = Desk::new();
     let nobody = [("REDIS_URL", "redis://127.0.0.1:1")];
     let whole = ["shed", "--node", "a", "--percent", "10"];
@@ -179,6 +179,12 @@ async fn what_is_wrong_with_a_shedding_is_told() {
         (&[&whole[..], &["--over", "11m"]].concat(), &nobody, "up to 10m"),
         (&whole, &[], "REDIS_URL"),
         (&whole, &nobody, "REDIS_URL can't be reached"),
+        (&["drain"], &nobody, "--node"),
+        (&["drain", "--node", "a", "--over", "11m"], &nobody, "up to 10m"),
+        (&["drain", "--node", "a"], &nobody, "REDIS_URL can't be reached"),
+        (&["resume"], &nobody, "--node"),
+        (&["resume", "--node", "a"], &[], "REDIS_URL"),
+        (&["nodes"], &nobody, "REDIS_URL can't be reached"),
     ] {
         let ended = desk.run("streamit-api", args, env).await;
         assert!(!ended.is_success() && ended.stdout.is_empty(), "{args:?}");

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use streamit_client::{CloseReason, Event, Http, Options};
-use streamit_e2e::{Person, Plan, Program, RawSocket, Room, Seat, System, program, until};
+use streamit_e2e::{Plan, Program, RawSocket, Room, Seat, System, program, until};
 use tokio::time::Instant;
+
+use crate::{guests_of_another_node, only_one_is_missed};
 
 /// How much later than its deadline a program may be out when clients or dependencies don't do their part.
 const SLACK: Duration = Duration::from_secs(2);
@@ -141,16 +143,7 @@ async fn a_share_of_a_nodes_people_moves_and_nobody_is_missed() {
     Plan::cluster(1, 2)
         .limits("off")
         .run(async |system| {
-            let ana = system.guest("Ana").await;
-            let room = ana.public_room().await;
-            let mut host = room.join_on(1, &ana).await;
-            let mut seats: Vec<(Person, Seat)> = Vec::new();
-            for n in 0..PEOPLE {
-                let guest = system.guest(&format!("Guest {n}")).await;
-                let seat = room.join_on(0, &guest).await;
-                host.sees_come(&format!("Guest {n}")).await;
-                seats.push((guest, seat));
-            }
+            let (room, mut host, mut seats) = guests_of_another_node(system, PEOPLE).await;
             for (_, seat) in &mut seats {
                 seat.quiet().await; // a ping that is answered only on a closed line would hide why it was closed
             }
@@ -187,21 +180,7 @@ async fn a_share_of_a_nodes_people_moves_and_nobody_is_missed() {
             let http = Http::new(&system.ws(0).replace("ws://", "http://")).unwrap();
             assert_eq!(http.raw("GET", "/readyz", None).await.unwrap().status, 200);
 
-            // When the grace of one who goes only now is over, that of all the others would be.
-            drop(stayed.pop());
-            let mut told = Vec::new();
-            host.waits("the one who went to be missed", |event| {
-                if let Event::UserLeft(person) | Event::UserJoined(person) = event {
-                    told.push(person.user.clone());
-                }
-                (!told.is_empty()).then_some(())
-            })
-            .await;
-            for seat in &mut back {
-                seat.say("back").await;
-                host.hears("back").await;
-            }
-            assert!(told.len() == 1, "{told:?}");
+            only_one_is_missed(&mut host, stayed.pop().unwrap(), &mut back).await;
         })
         .await;
 }
