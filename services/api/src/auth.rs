@@ -109,8 +109,7 @@ pub(crate) async fn register(
     headers: HeaderMap,
     Json(body): Json<Register>,
 ) -> Result<Response> {
-    app.take(Limit::logins_from(&peer)).await?;
-    app.take(Limit::logins_of(body.email.as_str())).await?;
+    app.take_login(body.email.as_str(), &peer).await?;
     let hash = app.passwords.hash(body.password, &*app.entropy).await?;
     let now = app.now();
     let user = NewUser::account(user_id(&app, now), body.email, body.display_name, hash, now);
@@ -125,8 +124,7 @@ pub(crate) async fn login(
     headers: HeaderMap,
     Json(body): Json<Login>,
 ) -> Result<Response> {
-    app.take(Limit::logins_from(&peer)).await?;
-    app.take(Limit::logins_of(&body.email)).await?;
+    app.take_login(&body.email, &peer).await?;
     let account = match Email::parse(&body.email) {
         Ok(email) => users::by_email(&mut app.store.read().await?, &email).await?,
         Err(_) => None,
@@ -267,7 +265,8 @@ impl Visit {
     async fn of(app: &App, peer: Peer, headers: &HeaderMap) -> Result<Self> {
         let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         Ok(Self {
-            address: app.hashed(&peer.address.to_string()).await?,
+            // As limits count it: with IPv6 people have a new address in their network each day.
+            address: app.hashed(&peer.limit_key()).await?,
             agent: agent.map(|agent| agent.chars().take(USER_AGENT_KEPT).collect()),
             is_tls: peer.is_tls,
         })

@@ -7,6 +7,7 @@ mod support;
 mod auth;
 mod crowds;
 mod grpc;
+mod limits;
 mod loss;
 mod malformed;
 mod moderation;
