@@ -7,6 +7,7 @@ mod support;
 mod auth;
 mod crowds;
 mod grpc;
+mod headers;
 mod limits;
 mod loss;
 mod malformed;

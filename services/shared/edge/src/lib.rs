@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of rooms or people, and must not: what a caller may do is decided elsewhere.
 
+mod headers;
 mod options;
 mod origin;
 mod peer;
@@ -11,6 +12,7 @@ mod seats;
 mod serve;
 mod stall;
 
+pub use headers::with_headers;
 pub use options::{Limits, Origins, Proxies};
 pub use origin::is_allowed;
 pub use peer::Peer;
