@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies};
+use streamit_edge::{Limits, Origins, Proxies, SecretFile};
 use url::Url;
 
 /// Everything the api of a cluster needs to know.
@@ -31,6 +31,9 @@ pub struct Config {
     /// The Redis that all services share: `redis://` or `rediss://`. Required.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis, instead.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "PATH", default_value = "", hide_default_value = true)]
+    pub redis_url_file: SecretFile,
     /// Directory of Ed25519 private keys (PKCS#8 PEM, `*.pem`), the same for all replicas. The file name without
     /// `.pem` is the key's id; the last name signs once it has been published for 10 minutes. Required.
     #[arg(long, env = "STREAMIT_SIGNING_KEYS", value_name = "DIRECTORY")]
@@ -56,6 +59,15 @@ pub struct Database {
     /// The database: `postgres://...`, or `sqlite://path` for a single api. Required.
     #[arg(long = "database-url", env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub url: Option<SecretString>,
+    /// A file that holds the URL of the database, instead.
+    #[arg(
+        long = "database-url-file",
+        env = "DATABASE_URL_FILE",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub url_file: SecretFile,
     /// The most connections this process opens to the database.
     #[arg(
         long = "database-connections",
@@ -96,6 +108,15 @@ pub struct Public {
     /// What realtime nodes show to be let in over gRPC. Required unless gRPC listens on loopback only.
     #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub grpc_token: Option<SecretString>,
+    /// A file that holds that token, instead.
+    #[arg(
+        long,
+        env = "STREAMIT_GRPC_TOKEN_FILE",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub grpc_token_file: SecretFile,
 }
 
 impl Default for Public {
@@ -107,6 +128,7 @@ impl Default for Public {
             limits: Limits::On,
             public_ws_url: None,
             grpc_token: None,
+            grpc_token_file: SecretFile::default(),
         }
     }
 }
@@ -144,7 +166,7 @@ impl Config {
         self.redis_url()?;
         self.signing_keys()?;
         ensure!(
-            self.grpc_listen.ip().is_loopback() || self.public.grpc_token().is_some(),
+            self.public.grpc_token()?.is_some() || self.grpc_listen.ip().is_loopback(),
             "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_GRPC_LISTEN ({}) is not loopback",
             self.grpc_listen
         );
@@ -156,7 +178,7 @@ impl Config {
     /// # Errors
     /// When it is missing or not one.
     pub fn redis_url(&self) -> anyhow::Result<&str> {
-        redis_url(self.redis_url.as_ref())
+        redis_url(self.redis_url.as_ref(), &self.redis_url_file)
     }
 
     /// The directory of signing keys.
@@ -173,9 +195,9 @@ impl Config {
 }
 
 /// Checks the URL of Redis.
-pub(crate) fn redis_url(url: Option<&SecretString>) -> anyhow::Result<&str> {
+pub(crate) fn redis_url<'a>(url: Option<&'a SecretString>, file: &'a SecretFile) -> anyhow::Result<&'a str> {
     const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
-    let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
+    let url = file.or(url, "REDIS_URL")?.map(ExposeSecret::expose_secret).context(ALLOWED)?;
     ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
     Ok(url)
 }
@@ -188,7 +210,8 @@ impl Database {
     pub fn url(&self) -> anyhow::Result<&str> {
         const ALLOWED: &str =
             "DATABASE_URL (--database-url) must be postgres://USER@HOST/DATABASE or sqlite://PATH";
-        let url = self.url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        let url = self.url_file.or(self.url.as_ref(), "DATABASE_URL")?;
+        let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
         let known =
             ["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| url.starts_with(scheme));
         ensure!(known, ALLOWED);
@@ -198,9 +221,11 @@ impl Database {
 
 impl Public {
     /// The token of gRPC callers. An empty variable counts as unset.
-    #[must_use]
-    pub fn grpc_token(&self) -> Option<&str> {
-        self.grpc_token.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty())
+    ///
+    /// # Errors
+    /// When it lies in a file that can't be read, or was given in two ways.
+    pub fn grpc_token(&self) -> anyhow::Result<Option<&SecretString>> {
+        self.grpc_token_file.or(self.grpc_token.as_ref(), "STREAMIT_GRPC_TOKEN")
     }
 }
 

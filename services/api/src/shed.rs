@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use secrecy::SecretString;
 use streamit_bus::Rooms;
 use streamit_bus::redis::{RedisOptions, RedisRooms};
+use streamit_edge::SecretFile;
 use streamit_telemetry::{SystemClock, SystemEntropy};
 use streamit_wire::v1;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,9 @@ pub struct Shed {
     /// The Redis that all services share: `redis://` or `rediss://`. Required.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis, instead.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "PATH", default_value = "", hide_default_value = true)]
+    redis_url_file: SecretFile,
 }
 
 fn window(text: &str) -> Result<Duration, String> {
@@ -57,7 +61,7 @@ pub async fn shed(shed: &Shed) -> anyhow::Result<u64> {
         window_ms: u32::try_from(shed.over.as_millis())?,
     });
     let event = v1::Event { traceparent: String::new(), kind: Some(event) };
-    let url = config::redis_url(shed.redis_url.as_ref())?;
+    let url = config::redis_url(shed.redis_url.as_ref(), &shed.redis_url_file)?;
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
     let rooms = RedisRooms::connect(url, RedisOptions::default(), SystemClock::shared(), entropy, stop)

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies};
+use streamit_edge::{Limits, Origins, Proxies, SecretFile};
 
 /// Everything a node of a cluster needs to know.
 #[derive(Args, Clone, Debug)]
@@ -28,9 +28,21 @@ pub struct Config {
     /// The Redis that all services share: `redis://` or `rediss://`. Required.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis, instead.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "PATH", default_value = "", hide_default_value = true)]
+    pub redis_url_file: SecretFile,
     /// What this node shows the api. Required unless every api is on loopback.
     #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub grpc_token: Option<SecretString>,
+    /// A file that holds that token, instead.
+    #[arg(
+        long,
+        env = "STREAMIT_GRPC_TOKEN_FILE",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub grpc_token_file: SecretFile,
     /// What this node is called in logs and metrics. By default a random name.
     #[arg(long, env = "STREAMIT_NODE_ID", value_name = "NAME")]
     pub node_id: Option<String>,
@@ -76,7 +88,7 @@ impl Config {
             host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
         };
         ensure!(
-            self.grpc_token().is_some() || apis.iter().all(is_local),
+            self.grpc_token()?.is_some() || apis.iter().all(is_local),
             "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_API_GRPC names an api that is not on loopback"
         );
         Ok(())
@@ -88,7 +100,8 @@ impl Config {
     /// When it is missing or not one.
     pub fn redis_url(&self) -> anyhow::Result<&str> {
         const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
-        let url = self.redis_url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        let url = self.redis_url_file.or(self.redis_url.as_ref(), "REDIS_URL")?;
+        let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
         ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
         Ok(url)
     }
@@ -116,9 +129,11 @@ impl Config {
     }
 
     /// The token for the api. An empty variable counts as unset.
-    #[must_use]
-    pub fn grpc_token(&self) -> Option<&SecretString> {
-        self.grpc_token.as_ref().filter(|token| !token.expose_secret().is_empty())
+    ///
+    /// # Errors
+    /// When it lies in a file that can't be read, or was given in two ways.
+    pub fn grpc_token(&self) -> anyhow::Result<Option<&SecretString>> {
+        self.grpc_token_file.or(self.grpc_token.as_ref(), "STREAMIT_GRPC_TOKEN")
     }
 
     /// How a stop goes.

@@ -172,7 +172,7 @@ pub async fn connect(
     entropy: SharedEntropy,
 ) -> anyhow::Result<Realtime> {
     config.check()?;
-    let api = Authority::new(channels(config)?, config.grpc_token())?.watch();
+    let api = Authority::new(channels(config)?, config.grpc_token()?)?.watch();
     let bus = RedisRooms::connect(
         config.redis_url()?,
         RedisOptions::default(),

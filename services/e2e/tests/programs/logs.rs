@@ -61,8 +61,8 @@ async fn evening(system: &System) -> Vec<String> {
 }
 
 async fn keeps_secrets(plan: Plan) {
-    let level = "trace,h2=info,hyper=info,hyper_util=info,mio=info";
-    plan.env("RUST_LOG", level)
+    // All there is, of the libraries, too.
+    plan.env("RUST_LOG", "trace")
         .env("STREAMIT_GRPC_TOKEN", "canary-grpc-token")
         .run(async |system| {
             let secrets = evening(system).await;

@@ -6,6 +6,7 @@ mod commands;
 mod descriptors;
 mod logs;
 mod options;
+mod secrets;
 mod serving;
 
 use std::ffi::OsStr;

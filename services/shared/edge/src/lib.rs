@@ -9,6 +9,7 @@ mod origin;
 mod peer;
 mod rest;
 mod seats;
+mod secret;
 mod serve;
 mod stall;
 
@@ -17,5 +18,6 @@ pub use options::{Limits, Origins, Proxies};
 pub use origin::is_allowed;
 pub use peer::Peer;
 pub use seats::Seat;
+pub use secret::SecretFile;
 pub use serve::{listen, serve};
 pub use stall::Stream;
