@@ -1,15 +1,20 @@
 //! What an operator can set. Every option is a flag and an environment variable; a wrong value is told with the
 //! option's name and what is allowed, before anything binds.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies, SecretFile};
+use streamit_edge::{Limits, Origins, Proxies, SecretFile, pem};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use url::Url;
+
+/// How long a node may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Everything the api of a cluster needs to know.
 #[derive(Args, Clone, Debug)]
@@ -48,6 +53,15 @@ pub struct Config {
         value_parser = clap::value_parser!(u16).range(0..=3600)
     )]
     pub drain_seconds: u16,
+    /// The certificate (PEM, with its chain) that this api shows realtime nodes: gRPC then speaks TLS alone.
+    #[arg(long, env = "STREAMIT_GRPC_TLS_CERT", value_name = "PATH")]
+    pub grpc_tls_cert: Option<OsString>,
+    /// The private key of that certificate (PEM).
+    #[arg(long, env = "STREAMIT_GRPC_TLS_KEY", value_name = "PATH")]
+    pub grpc_tls_key: Option<OsString>,
+    /// Authorities (PEM) of realtime nodes: a node must then show a certificate that one of them has signed.
+    #[arg(long, env = "STREAMIT_GRPC_CLIENT_CA", value_name = "PATH")]
+    pub grpc_client_ca: Option<OsString>,
     /// The part that does not depend on how the api is deployed.
     #[command(flatten)]
     pub public: Public,
@@ -170,7 +184,39 @@ impl Config {
             "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_GRPC_LISTEN ({}) is not loopback",
             self.grpc_listen
         );
+        if let Some(tls) = self.grpc_tls()? {
+            let server = Server::builder().tls_config(tls);
+            server
+                .map(drop)
+                .context("STREAMIT_GRPC_TLS_CERT and STREAMIT_GRPC_TLS_KEY do not fit together")?;
+        }
         Ok(())
+    }
+
+    /// How gRPC speaks TLS, if it does. An empty variable counts as unset.
+    ///
+    /// # Errors
+    /// When a file can't be read or holds something else, or one option needs another.
+    pub fn grpc_tls(&self) -> anyhow::Result<Option<ServerTlsConfig>> {
+        const CERT: &str = "STREAMIT_GRPC_TLS_CERT";
+        const KEY: &str = "STREAMIT_GRPC_TLS_KEY";
+        const CA: &str = "STREAMIT_GRPC_CLIENT_CA";
+        let [cert, key, ca] = [&self.grpc_tls_cert, &self.grpc_tls_key, &self.grpc_client_ca].map(set);
+        let (cert, key) = match (cert, key, ca) {
+            (Some(cert), Some(key), _) => (pem::certificates(cert, CERT)?, pem::private_key(key, KEY)?),
+            (None, None, None) => return Ok(None),
+            (None, None, Some(_)) => {
+                bail!("{CA} needs {CERT} and {KEY}: without TLS nobody shows a certificate")
+            }
+            _ => bail!("{CERT} and {KEY} are of use only together"),
+        };
+        let tls =
+            ServerTlsConfig::new().identity(Identity::from_pem(cert, key.expose_secret())).timeout(HANDSHAKE);
+        let ca = ca.map(|ca| pem::certificates(ca, CA)).transpose()?;
+        Ok(Some(match ca {
+            Some(ca) => tls.client_ca_root(Certificate::from_pem(ca)),
+            None => tls,
+        }))
     }
 
     /// The URL of Redis.
@@ -192,6 +238,11 @@ impl Config {
         ensure!(dir.is_dir(), "{ALLOWED}; {} is none", dir.display());
         Ok(dir)
     }
+}
+
+/// The path that was given, if it was.
+fn set(path: &Option<OsString>) -> Option<&Path> {
+    path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
 }
 
 /// Checks the URL of Redis.

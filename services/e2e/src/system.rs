@@ -131,11 +131,13 @@ impl Plan {
             return Err(format!("migrate ended with {}:\n{}", migrated.status, migrated.stderr));
         }
 
+        let scheme =
+            if env.env.iter().any(|(name, _)| name == "STREAMIT_GRPC_TLS_CERT") { "https" } else { "http" };
         let start_api = async |i: usize| {
             let process = Program::start::<&str>(&format!("api-{i}"), &api, &[], &of_api.env, home.path());
             let grpc = process.printed("listening grpc://").await?;
             let address = process.printed("listening http://").await?;
-            Ok::<_, String>((Served::new(process, address), format!("http://{grpc}")))
+            Ok::<_, String>((Served::new(process, address), format!("{scheme}://{grpc}")))
         };
         let (apis, grpc): (Vec<_>, Vec<_>) =
             try_join_all((0..apis).map(start_api)).await?.into_iter().unzip();

@@ -1,22 +1,10 @@
 //! Secrets in files, as container platforms mount them.
 
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::json;
 use streamit_client::{Connection, Options};
 use streamit_e2e::{Answer, Plan};
 
 use crate::Desk;
-
-impl Desk {
-    /// A file that holds this, for its owner alone; gives its path.
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path
-    }
-}
 
 #[tokio::test]
 async fn every_program_and_command_takes_its_secrets_from_files() {

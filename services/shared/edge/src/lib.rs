@@ -7,6 +7,7 @@ mod headers;
 mod options;
 mod origin;
 mod peer;
+pub mod pem;
 mod rest;
 mod seats;
 mod secret;
