@@ -320,6 +320,7 @@ impl Tokens {
             guest: is_guest,
             iat,
             exp: iat.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)),
+            nbf: None,
         };
         let access_token =
             app.keys.sign(&claims).map_err(|error| ApiError::because(Code::Internal, error))?;

@@ -9,6 +9,7 @@ mod options;
 mod secrets;
 mod serving;
 mod tls;
+mod tokens;
 
 use std::ffi::OsStr;
 use std::fs::Permissions;
