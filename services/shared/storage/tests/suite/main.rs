@@ -31,6 +31,7 @@ mod outages;
 mod outbox;
 mod playback;
 mod proxy;
+mod roles;
 mod rooms;
 mod schema;
 mod sessions;
