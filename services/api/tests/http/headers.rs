@@ -40,7 +40,10 @@ async fn no_answer_is_shown_embedded_sniffed_kept_or_referred_from() {
     for (status, reply) in answers(&world).await {
         assert_eq!(reply.status.to_string(), status, "{}", reply.text);
         for (name, value) in [
-            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            (
+                "content-security-policy",
+                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            ),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),

@@ -25,7 +25,10 @@ async fn every_answer_keeps_browsers_from_showing_embedding_and_keeping_it(syste
         for proto in ["https", "http"] {
             let reply = http.request("GET", path).header("x-forwarded-proto", proto).send().await.unwrap();
             for (name, value) in [
-                ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+                (
+                    "content-security-policy",
+                    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+                ),
                 ("x-content-type-options", "nosniff"),
                 ("x-frame-options", "DENY"),
                 ("referrer-policy", "no-referrer"),
