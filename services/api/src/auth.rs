@@ -112,8 +112,7 @@ pub(crate) async fn register(
     headers: HeaderMap,
     Json(body): Json<Register>,
 ) -> Result<Response> {
-    app.take(Limit::logins_from(&peer)).await?;
-    app.take(Limit::logins_of(body.email.as_str())).await?;
+    app.take_login(body.email.as_str(), &peer).await?;
     let hash = app.passwords.hash(body.password, &*app.entropy).await?;
     let now = app.now();
     let user = NewUser::account(user_id(&app, now), body.email, body.display_name, hash, now);
@@ -159,8 +158,7 @@ pub(crate) struct Attempt {
 /// Tries a password, within the limits that all logins share. It takes the same time whether there is such an account or
 /// not.
 pub(crate) async fn attempt(app: &App, peer: &Peer, email: &str, password: SecretString) -> Result<Attempt> {
-    app.take(Limit::logins_from(peer)).await?;
-    app.take(Limit::logins_of(email)).await?;
+    app.take_login(email, peer).await?;
     let account = match Email::parse(email) {
         Ok(email) => users::by_email(&mut app.store.read().await?, &email).await?,
         Err(_) => None,
@@ -315,6 +313,7 @@ impl Visit {
     async fn of(app: &App, peer: Peer, origin: Origin, headers: &HeaderMap) -> Result<Self> {
         let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         Ok(Self {
+            // As limits count it: with IPv6 people have a new address in their network each day.
             network: app.hashed(&peer.limit_key()).await?,
             origin,
             agent: agent.map(|agent| agent.chars().take(USER_AGENT_KEPT).collect()),
@@ -370,6 +369,7 @@ impl Tokens {
             guest: is_guest,
             iat,
             exp: iat.saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX)),
+            nbf: None,
         };
         let access_token =
             app.keys.sign(&claims).map_err(|error| ApiError::because(Code::Internal, error))?;

@@ -1,15 +1,20 @@
 //! What an operator can set. Every option is a flag and an environment variable; a wrong value is told with the
 //! option's name and what is allowed, before anything binds.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies};
+use streamit_edge::{Limits, Origins, Proxies, SecretFile, pem};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use url::Url;
+
+/// How long a node may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Everything the api of a cluster needs to know.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +36,9 @@ pub struct Config {
     /// The Redis that all services share: `redis://` or `rediss://`. Required.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis, instead.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "PATH", default_value = "", hide_default_value = true)]
+    pub redis_url_file: SecretFile,
     /// Directory of Ed25519 private keys (PKCS#8 PEM, `*.pem`), the same for all replicas. The file name without
     /// `.pem` is the key's id; the last name signs once it has been published for 10 minutes. Required.
     #[arg(long, env = "STREAMIT_SIGNING_KEYS", value_name = "DIRECTORY")]
@@ -45,6 +53,15 @@ pub struct Config {
         value_parser = clap::value_parser!(u16).range(0..=3600)
     )]
     pub drain_seconds: u16,
+    /// The certificate (PEM, with its chain) that this api shows realtime nodes: gRPC then speaks TLS alone.
+    #[arg(long, env = "STREAMIT_GRPC_TLS_CERT", value_name = "PATH")]
+    pub grpc_tls_cert: Option<OsString>,
+    /// The private key of that certificate (PEM).
+    #[arg(long, env = "STREAMIT_GRPC_TLS_KEY", value_name = "PATH")]
+    pub grpc_tls_key: Option<OsString>,
+    /// Authorities (PEM) of realtime nodes: a node must then show a certificate that one of them has signed.
+    #[arg(long, env = "STREAMIT_GRPC_CLIENT_CA", value_name = "PATH")]
+    pub grpc_client_ca: Option<OsString>,
     /// The part that does not depend on how the api is deployed.
     #[command(flatten)]
     pub public: Public,
@@ -56,6 +73,15 @@ pub struct Database {
     /// The database: `postgres://...`, or `sqlite://path` for a single api. Required.
     #[arg(long = "database-url", env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub url: Option<SecretString>,
+    /// A file that holds the URL of the database, instead.
+    #[arg(
+        long = "database-url-file",
+        env = "DATABASE_URL_FILE",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub url_file: SecretFile,
     /// The most connections this process opens to the database.
     #[arg(
         long = "database-connections",
@@ -96,6 +122,15 @@ pub struct Public {
     /// What realtime nodes show to be let in over gRPC. Required unless gRPC listens on loopback only.
     #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub grpc_token: Option<SecretString>,
+    /// A file that holds that token, instead.
+    #[arg(
+        long,
+        env = "STREAMIT_GRPC_TOKEN_FILE",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub grpc_token_file: SecretFile,
 }
 
 impl Default for Public {
@@ -107,6 +142,7 @@ impl Default for Public {
             limits: Limits::On,
             public_ws_url: None,
             grpc_token: None,
+            grpc_token_file: SecretFile::default(),
         }
     }
 }
@@ -144,11 +180,43 @@ impl Config {
         self.redis_url()?;
         self.signing_keys()?;
         ensure!(
-            self.grpc_listen.ip().is_loopback() || self.public.grpc_token().is_some(),
+            self.public.grpc_token()?.is_some() || self.grpc_listen.ip().is_loopback(),
             "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_GRPC_LISTEN ({}) is not loopback",
             self.grpc_listen
         );
+        if let Some(tls) = self.grpc_tls()? {
+            let server = Server::builder().tls_config(tls);
+            server
+                .map(drop)
+                .context("STREAMIT_GRPC_TLS_CERT and STREAMIT_GRPC_TLS_KEY do not fit together")?;
+        }
         Ok(())
+    }
+
+    /// How gRPC speaks TLS, if it does. An empty variable counts as unset.
+    ///
+    /// # Errors
+    /// When a file can't be read or holds something else, or one option needs another.
+    pub fn grpc_tls(&self) -> anyhow::Result<Option<ServerTlsConfig>> {
+        const CERT: &str = "STREAMIT_GRPC_TLS_CERT";
+        const KEY: &str = "STREAMIT_GRPC_TLS_KEY";
+        const CA: &str = "STREAMIT_GRPC_CLIENT_CA";
+        let [cert, key, ca] = [&self.grpc_tls_cert, &self.grpc_tls_key, &self.grpc_client_ca].map(set);
+        let (cert, key) = match (cert, key, ca) {
+            (Some(cert), Some(key), _) => (pem::certificates(cert, CERT)?, pem::private_key(key, KEY)?),
+            (None, None, None) => return Ok(None),
+            (None, None, Some(_)) => {
+                bail!("{CA} needs {CERT} and {KEY}: without TLS nobody shows a certificate")
+            }
+            _ => bail!("{CERT} and {KEY} are of use only together"),
+        };
+        let tls =
+            ServerTlsConfig::new().identity(Identity::from_pem(cert, key.expose_secret())).timeout(HANDSHAKE);
+        let ca = ca.map(|ca| pem::certificates(ca, CA)).transpose()?;
+        Ok(Some(match ca {
+            Some(ca) => tls.client_ca_root(Certificate::from_pem(ca)),
+            None => tls,
+        }))
     }
 
     /// The URL of Redis.
@@ -156,7 +224,7 @@ impl Config {
     /// # Errors
     /// When it is missing or not one.
     pub fn redis_url(&self) -> anyhow::Result<&str> {
-        redis_url(self.redis_url.as_ref())
+        redis_url(self.redis_url.as_ref(), &self.redis_url_file)
     }
 
     /// The directory of signing keys.
@@ -172,10 +240,15 @@ impl Config {
     }
 }
 
+/// The path that was given, if it was.
+fn set(path: &Option<OsString>) -> Option<&Path> {
+    path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
+}
+
 /// Checks the URL of Redis.
-pub(crate) fn redis_url(url: Option<&SecretString>) -> anyhow::Result<&str> {
+pub(crate) fn redis_url<'a>(url: Option<&'a SecretString>, file: &'a SecretFile) -> anyhow::Result<&'a str> {
     const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
-    let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
+    let url = file.or(url, "REDIS_URL")?.map(ExposeSecret::expose_secret).context(ALLOWED)?;
     ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
     Ok(url)
 }
@@ -188,7 +261,8 @@ impl Database {
     pub fn url(&self) -> anyhow::Result<&str> {
         const ALLOWED: &str =
             "DATABASE_URL (--database-url) must be postgres://USER@HOST/DATABASE or sqlite://PATH";
-        let url = self.url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        let url = self.url_file.or(self.url.as_ref(), "DATABASE_URL")?;
+        let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
         let known =
             ["postgres://", "postgresql://", "sqlite://"].iter().any(|scheme| url.starts_with(scheme));
         ensure!(known, ALLOWED);
@@ -198,9 +272,11 @@ impl Database {
 
 impl Public {
     /// The token of gRPC callers. An empty variable counts as unset.
-    #[must_use]
-    pub fn grpc_token(&self) -> Option<&str> {
-        self.grpc_token.as_ref().map(ExposeSecret::expose_secret).filter(|token| !token.is_empty())
+    ///
+    /// # Errors
+    /// When it lies in a file that can't be read, or was given in two ways.
+    pub fn grpc_token(&self) -> anyhow::Result<Option<&SecretString>> {
+        self.grpc_token_file.or(self.grpc_token.as_ref(), "STREAMIT_GRPC_TOKEN")
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Service {
 /// All services, and the handle that says whether they serve.
 pub(crate) fn routes(app: &App, appender: &Appender) -> anyhow::Result<(Routes, HealthReporter)> {
     let service = Service { app: app.clone(), appender: appender.clone() };
-    let guard = guard::Guard::new(app.config.grpc_token());
+    let guard = guard::Guard::new(app.config.grpc_token()?);
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTORS)

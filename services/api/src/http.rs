@@ -45,7 +45,8 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(from_fn(panel::pages))
         .with_state(app.clone());
     // Paths are made canonical before anything is routed, which a layer of the router itself could not do.
-    Router::new().fallback_service(MapRequestLayer::new(path::canonical).layer(calls))
+    let calls = Router::new().fallback_service(MapRequestLayer::new(path::canonical).layer(calls));
+    streamit_edge::with_headers(calls, &app.config.trusted_proxies)
 }
 
 /// Answers a method that a path does not know; which ones it knows, `Allow` is added to say.

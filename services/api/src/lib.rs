@@ -51,8 +51,8 @@ use streamit_telemetry::{Health, SharedClock, SharedEntropy, SystemClock, System
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic_health::server::HealthReporter;
 
 use self::app::App;
@@ -127,6 +127,7 @@ pub async fn connect(database: &config::Database) -> anyhow::Result<Store> {
 pub struct Api {
     app: App,
     grpc: Routes,
+    tls: Option<ServerTlsConfig>,
     reporter: HealthReporter,
 }
 
@@ -148,7 +149,13 @@ impl Api {
         let app = App::new(config, deps)?;
         let appender = grpc::Appender::start(&app);
         let (grpc, reporter) = grpc::routes(&app, &appender)?;
-        Ok(Self { app, grpc, reporter })
+        Ok(Self { app, grpc, tls: None, reporter })
+    }
+
+    /// Has [`Api::serve`] speak TLS, and nothing else, over gRPC.
+    #[must_use]
+    pub fn with_grpc_tls(self, tls: Option<ServerTlsConfig>) -> Self {
+        Self { tls, ..self }
     }
 
     /// All of HTTP: every path, with its layers and fallbacks. Merge only routers into it that have no fallback.
@@ -206,7 +213,11 @@ impl Api {
             stop.cancel();
         };
         let http = streamit_edge::serve(http, self.http(), stop.clone());
-        let calls = Server::builder()
+        let mut calls = Server::builder();
+        if let Some(tls) = self.tls.clone() {
+            calls = calls.tls_config(tls).context("gRPC can't speak TLS")?;
+        }
+        let calls = calls
             .timeout(STREAM)
             .http2_keepalive_interval(Some(Duration::from_secs(10)))
             .add_routes(self.grpc())
@@ -242,6 +253,6 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let deps = deps(&config).await?;
-    let drain = config.drain();
-    Api::new(config.public, deps)?.serve(http, grpc, drain, shutdown).await
+    let (drain, tls) = (config.drain(), config.grpc_tls()?);
+    Api::new(config.public, deps)?.with_grpc_tls(tls).serve(http, grpc, drain, shutdown).await
 }

@@ -6,6 +6,7 @@ use streamit_domain::UserId;
 use streamit_domain::account::Email;
 use streamit_domain::rate::Rate;
 use streamit_edge::{Limits, Peer};
+use streamit_storage::sessions;
 
 use crate::app::App;
 use crate::http::error::{ApiError, Result};
@@ -29,11 +30,15 @@ impl Limit {
         Self { name: "login-from", rate: Rate::per_minute(60), about: peer.limit_key() }
     }
 
-    /// Logins and registrations of an account, whether it exists or not.
-    pub(crate) fn logins_of(email: &str) -> Self {
-        let email =
-            Email::parse(email).map_or_else(|_| email.to_lowercase(), |email| email.as_str().to_owned());
-        Self { name: "login-of", rate: Rate::per_minute(10), about: email }
+    /// Logins and registrations of an account, whether it exists or not, from one address.
+    fn logins_of_from(email: &str, peer: &Peer) -> Self {
+        let about = format!("{} {}", spelled_one_way(email), peer.limit_key());
+        Self { name: "login-of-from", rate: Rate::per_minute(10), about }
+    }
+
+    /// Logins and registrations of an account, whether it exists or not, from everywhere.
+    fn logins_of(email: &str) -> Self {
+        Self { name: "login-of", rate: Rate::per_minute(60), about: spelled_one_way(email) }
     }
 
     /// Wrong room passwords of a person.
@@ -62,7 +67,30 @@ impl Limit {
     }
 }
 
+/// An account's address as limits count it; what is none, in lower case.
+fn spelled_one_way(email: &str) -> String {
+    Email::parse(email).map_or_else(|_| email.to_lowercase(), |email| email.as_str().to_owned())
+}
+
 impl App {
+    /// Counts a login or a registration of an account, whether it exists or not.
+    ///
+    /// What guesses from everywhere use up must not lock the owner out. So what they share stops nobody who calls from
+    /// where the account is at home: somewhere it has a session, or had one lately.
+    pub(crate) async fn take_login(&self, email: &str, peer: &Peer) -> Result<()> {
+        self.take(Limit::logins_from(peer)).await?;
+        self.take(Limit::logins_of_from(email, peer)).await?;
+        let Err(refused) = self.take(Limit::logins_of(email)).await else { return Ok(()) };
+        if self.is_at_home(email, peer).await? { Ok(()) } else { Err(refused) }
+    }
+
+    async fn is_at_home(&self, email: &str, peer: &Peer) -> Result<bool> {
+        let Ok(email) = Email::parse(email) else { return Ok(false) };
+        let address = self.hashed(&peer.limit_key()).await?;
+        let mut read = self.store.read().await?;
+        Ok(sessions::has_been_at(&mut read, &email, &address, self.now()).await?)
+    }
+
     /// Counts one attempt.
     pub(crate) async fn take(&self, limit: Limit) -> Result<()> {
         if self.config.limits == Limits::Off {

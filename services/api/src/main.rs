@@ -88,8 +88,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         deps = streamit_api::deps(&config) => deps?,
         () = stop.first.cancelled() => return Ok(()),
     };
-    let drain = config.drain();
-    let api = Api::new(config.public, deps)?;
+    let (drain, tls) = (config.drain(), config.grpc_tls()?);
+    let api = Api::new(config.public, deps)?.with_grpc_tls(tls);
     say(&format!("listening http://{}\nlistening grpc://{}\n", http.local_addr()?, grpc.local_addr()?))?;
     let late = {
         let first = stop.first.clone();

@@ -129,7 +129,11 @@ impl Served {
     }
 
     fn file(file: &File) -> Arc<Self> {
-        Arc::new(Self::new(file.kind, file.keep, Bytes::from_static(file.bytes)))
+        let mut served = Self::new(file.kind, file.keep, Bytes::from_static(file.bytes));
+        if file.kind == FILM {
+            served.headers.extend(policy::film());
+        }
+        Arc::new(served)
     }
 
     fn page(websocket: Option<&Url>) -> Arc<Self> {

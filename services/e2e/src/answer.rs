@@ -36,6 +36,10 @@ impl Answer for Response {
         assert_eq!(self.status, status, "{}", self.text());
         let body = self.refusal();
         assert_eq!(body["code"], code, "{body}");
+        if status == 429 {
+            let wait = self.header("retry-after").and_then(|wait| wait.parse::<u64>().ok());
+            assert!(wait.is_some_and(|wait| wait >= 1), "when to come back is not told: {body}");
+        }
         body
     }
 

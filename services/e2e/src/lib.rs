@@ -56,6 +56,7 @@ mod system;
 use std::time::Duration;
 
 pub use answer::Answer;
+pub use forge::Forgery;
 pub use people::{PASSWORD, Person, fresh_address};
 pub use postgres::database;
 pub use process::{Ended, Program};

@@ -36,6 +36,7 @@ pub enum Engine {
 pub struct Plan {
     pub(crate) engine: Engine,
     pub(crate) env: Vec<(String, String)>,
+    has_keys: bool,
 }
 
 impl Plan {
@@ -54,7 +55,7 @@ impl Plan {
     fn of(engine: Engine) -> Self {
         // Each person has an address of their own, told as a proxy would: limits per address must not make tests
         // depend on each other.
-        Self { engine, env: Vec::new() }
+        Self { engine, env: Vec::new(), has_keys: false }
             .env("STREAMIT_TRUSTED_PROXIES", "127.0.0.1")
             .env("RUST_BACKTRACE", "1")
     }
@@ -70,6 +71,12 @@ impl Plan {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Has the standalone program find the keys that a cluster has, instead of making one.
+    #[must_use]
+    pub fn with_keys(self) -> Self {
+        Self { has_keys: true, ..self }
     }
 
     /// Starts it and waits until all of it is ready.
@@ -95,8 +102,11 @@ impl Plan {
 
     async fn start_standalone(self, home: TempDir) -> Result<System, String> {
         let data = home.path().join("data").display().to_string();
+        if self.has_keys {
+            signing_keys(&home.path().join("data/keys"))?;
+        }
         // What the plan says comes last, and so wins.
-        let defaults = Self { engine: self.engine, env: Vec::new() };
+        let defaults = Self { env: Vec::new(), ..self.clone() };
         let mut env = defaults.env("STREAMIT_LISTEN", "127.0.0.1:0").env("STREAMIT_DATA_DIR", &data);
         env.env.extend(self.env);
         let started = Program::start::<&str>("streamit", &program("streamit"), &[], &env.env, home.path());
@@ -115,7 +125,7 @@ impl Plan {
 
     async fn start_cluster(self, home: TempDir, apis: usize, nodes: usize) -> Result<System, String> {
         let keys = home.path().join("keys");
-        signing_key(&keys)?;
+        signing_keys(&keys)?;
         let (api, realtime) = (program("streamit-api"), program("streamit-realtime"));
         let database = postgres::database().await?;
         let (redis, redis_url) = redis::start(home.path()).await?;
@@ -131,11 +141,13 @@ impl Plan {
             return Err(format!("migrate ended with {}:\n{}", migrated.status, migrated.stderr));
         }
 
+        let scheme =
+            if env.env.iter().any(|(name, _)| name == "STREAMIT_GRPC_TLS_CERT") { "https" } else { "http" };
         let start_api = async |i: usize| {
             let process = Program::start::<&str>(&format!("api-{i}"), &api, &[], &of_api.env, home.path());
             let grpc = process.printed("listening grpc://").await?;
             let address = process.printed("listening http://").await?;
-            Ok::<_, String>((Served::new(process, address), format!("http://{grpc}")))
+            Ok::<_, String>((Served::new(process, address), format!("{scheme}://{grpc}")))
         };
         let (apis, grpc): (Vec<_>, Vec<_>) =
             try_join_all((0..apis).map(start_api)).await?.into_iter().unzip();
@@ -154,11 +166,18 @@ impl Plan {
     }
 }
 
-/// Makes a directory with one key that signs tokens.
+/// The key that signs tokens, and one that is known as well but does not sign before it is ten minutes old.
+const KEYS: [&str; 2] = ["test", "unused"];
+
+/// Makes a directory with keys that sign tokens.
 ///
 /// # Errors
 /// When it can't be written.
-pub(crate) fn signing_key(directory: &Path) -> Result<(), String> {
+pub(crate) fn signing_keys(directory: &Path) -> Result<(), String> {
+    KEYS.iter().try_for_each(|id| signing_key(directory, id))
+}
+
+fn signing_key(directory: &Path, id: &str) -> Result<(), String> {
     let mut seed = [0; 32];
     let (first, second) = seed.split_at_mut(16);
     // The randomness of a version 4 UUID's 122 bits, twice: enough for a key that lives for minutes.
@@ -166,7 +185,7 @@ pub(crate) fn signing_key(directory: &Path) -> Result<(), String> {
     second.copy_from_slice(random().as_bytes());
     let pem =
         SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())?;
-    let file = directory.join("test.pem");
+    let file = directory.join(format!("{id}.pem"));
     let write = || {
         fs::create_dir_all(directory)?;
         fs::write(&file, pem.as_bytes())?;

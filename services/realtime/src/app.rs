@@ -32,13 +32,14 @@ impl App {
             get(upgrade)
                 .fallback(|| async { ([(header::ALLOW, "GET, HEAD")], problem(Code::MethodNotAllowed)) })
         };
-        Router::new()
+        let sockets = Router::new()
             .route("/ws/room/{code}/", only_get())
             .route("/ws/room/{code}", only_get())
             .route("/ws/v1/room/{code}/", only_get())
             .route("/ws/v1/room/{code}", only_get())
             .route_layer(from_fn_with_state(self.clone(), observe))
-            .with_state(self.clone())
+            .with_state(self.clone());
+        streamit_edge::with_headers(sockets, &self.trusted_proxies)
     }
 
     /// All routes of a node of its own.
@@ -47,7 +48,8 @@ impl App {
             .route("/livez", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
             .with_state(self.clone());
-        self.sockets().merge(health).fallback(|| async { problem(Code::NotFound) })
+        let rest = health.fallback(|| async { problem(Code::NotFound) });
+        self.sockets().merge(streamit_edge::with_headers(rest, &self.trusted_proxies))
     }
 }
 

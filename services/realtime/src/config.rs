@@ -1,14 +1,20 @@
 //! What an operator can set. Every option is a flag and an environment variable; a wrong value is told with the
 //! option's name and what is allowed, before anything binds.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies};
+use streamit_edge::{Limits, Origins, Proxies, SecretFile, pem};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+
+/// How long a replica may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// Everything a node of a cluster needs to know.
 #[derive(Args, Clone, Debug)]
@@ -16,7 +22,7 @@ pub struct Config {
     /// Where WebSockets are served; port 0 takes any free one.
     #[arg(long, env = "STREAMIT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8001")]
     pub listen: SocketAddr,
-    /// Where the api's replicas are reached (gRPC), separated by commas.
+    /// Where the api's replicas are reached (gRPC): `http://` or `https://`, separated by commas.
     #[arg(
         long,
         env = "STREAMIT_API_GRPC",
@@ -25,12 +31,33 @@ pub struct Config {
         value_delimiter = ','
     )]
     pub api_grpc: Vec<String>,
+    /// Authorities (PEM) that have signed the certificates of `https://` replicas. By default those that the system trusts.
+    #[arg(long, env = "STREAMIT_API_CA", value_name = "PATH")]
+    pub api_ca: Option<OsString>,
+    /// The certificate (PEM, with its chain) that this node shows `https://` replicas, if they ask for one.
+    #[arg(long, env = "STREAMIT_API_CERT", value_name = "PATH")]
+    pub api_cert: Option<OsString>,
+    /// The private key of that certificate (PEM).
+    #[arg(long, env = "STREAMIT_API_KEY", value_name = "PATH")]
+    pub api_key: Option<OsString>,
     /// The Redis that all services share: `redis://` or `rediss://`. Required.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis, instead.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "PATH", default_value = "", hide_default_value = true)]
+    pub redis_url_file: SecretFile,
     /// What this node shows the api. Required unless every api is on loopback.
     #[arg(long, env = "STREAMIT_GRPC_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub grpc_token: Option<SecretString>,
+    /// A file that holds that token, instead.
+    #[arg(
+        long,
+        env = "STREAMIT_GRPC_TOKEN_FILE",
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub grpc_token_file: SecretFile,
     /// What this node is called in logs and metrics. By default a random name.
     #[arg(long, env = "STREAMIT_NODE_ID", value_name = "NAME")]
     pub node_id: Option<String>,
@@ -76,10 +103,63 @@ impl Config {
             host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
         };
         ensure!(
-            self.grpc_token().is_some() || apis.iter().all(is_local),
+            self.grpc_token()?.is_some() || apis.iter().all(is_local),
             "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_API_GRPC names an api that is not on loopback"
         );
+        self.endpoints()?;
         Ok(())
+    }
+
+    /// How the api's replicas are reached.
+    ///
+    /// # Errors
+    /// When an address is none, a file can't be read or holds something else, or one option needs another.
+    pub fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
+        const UNFIT: &str = "STREAMIT_API_CA, STREAMIT_API_CERT and STREAMIT_API_KEY can't be used for https:// in STREAMIT_API_GRPC";
+        let apis = self.apis()?;
+        let is_tls = |api: &Uri| api.scheme_str() == Some("https");
+        let tls = self.tls()?;
+        ensure!(
+            tls.is_none() || apis.iter().any(is_tls),
+            "STREAMIT_API_CA, STREAMIT_API_CERT and STREAMIT_API_KEY are for https:// in STREAMIT_API_GRPC, which has none"
+        );
+        let tls = tls.unwrap_or_else(|| ClientTlsConfig::new().with_enabled_roots()).timeout(HANDSHAKE);
+        let endpoint = |api: Uri| {
+            let is_tls = is_tls(&api);
+            let endpoint = Endpoint::from(api);
+            if !is_tls {
+                return Ok(endpoint);
+            }
+            endpoint.tls_config(tls.clone()).context(UNFIT)
+        };
+        apis.into_iter().map(endpoint).collect()
+    }
+
+    /// What is said of TLS, if anything is. An empty variable counts as unset.
+    fn tls(&self) -> anyhow::Result<Option<ClientTlsConfig>> {
+        const CERT: &str = "STREAMIT_API_CERT";
+        const KEY: &str = "STREAMIT_API_KEY";
+        let [ca, cert, key] = [&self.api_ca, &self.api_cert, &self.api_key].map(set);
+        let identity = match (cert, key) {
+            (Some(cert), Some(key)) => {
+                let key = pem::private_key(key, KEY)?;
+                Some(Identity::from_pem(pem::certificates(cert, CERT)?, key.expose_secret()))
+            }
+            (None, None) if ca.is_none() => return Ok(None),
+            (None, None) => None,
+            _ => bail!("{CERT} and {KEY} are of use only together"),
+        };
+        let tls = match ca {
+            Some(ca) => {
+                let ca = pem::certificates(ca, "STREAMIT_API_CA")?;
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca))
+            }
+            None => ClientTlsConfig::new().with_enabled_roots(),
+        };
+        Ok(Some(match identity {
+            Some(identity) => tls.identity(identity),
+            None => tls,
+        }))
     }
 
     /// The URL of Redis.
@@ -88,7 +168,8 @@ impl Config {
     /// When it is missing or not one.
     pub fn redis_url(&self) -> anyhow::Result<&str> {
         const ALLOWED: &str = "REDIS_URL (--redis-url) must be redis://HOST:PORT or rediss://HOST:PORT";
-        let url = self.redis_url.as_ref().map(ExposeSecret::expose_secret).context(ALLOWED)?;
+        let url = self.redis_url_file.or(self.redis_url.as_ref(), "REDIS_URL")?;
+        let url = url.map(ExposeSecret::expose_secret).context(ALLOWED)?;
         ensure!(url.starts_with("redis://") || url.starts_with("rediss://"), ALLOWED);
         Ok(url)
     }
@@ -98,14 +179,13 @@ impl Config {
     /// # Errors
     /// When there is none, or one is not a URL.
     pub fn apis(&self) -> anyhow::Result<Vec<Uri>> {
-        const ALLOWED: &str =
-            "STREAMIT_API_GRPC (--api-grpc) must list http://HOST:PORT, separated by commas";
+        const ALLOWED: &str = "STREAMIT_API_GRPC (--api-grpc) must list http://HOST:PORT or https://HOST:PORT, separated by commas";
         let entries = self.api_grpc.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty());
         let apis: Vec<Uri> = entries
             .map(|entry| {
                 let uri: Uri = entry.parse().map_err(|_| anyhow::anyhow!("{ALLOWED}; `{entry}` is none"))?;
                 ensure!(
-                    uri.scheme_str() == Some("http") && uri.host().is_some(),
+                    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some(),
                     "{ALLOWED}; `{entry}` is none"
                 );
                 Ok(uri)
@@ -116,9 +196,11 @@ impl Config {
     }
 
     /// The token for the api. An empty variable counts as unset.
-    #[must_use]
-    pub fn grpc_token(&self) -> Option<&SecretString> {
-        self.grpc_token.as_ref().filter(|token| !token.expose_secret().is_empty())
+    ///
+    /// # Errors
+    /// When it lies in a file that can't be read, or was given in two ways.
+    pub fn grpc_token(&self) -> anyhow::Result<Option<&SecretString>> {
+        self.grpc_token_file.or(self.grpc_token.as_ref(), "STREAMIT_GRPC_TOKEN")
     }
 
     /// How a stop goes.
@@ -126,6 +208,11 @@ impl Config {
     pub fn drain(&self) -> Drain {
         Drain::within(Duration::from_secs(u64::from(self.drain_seconds)))
     }
+}
+
+/// The path that was given, if it was.
+fn set(path: &Option<OsString>) -> Option<&Path> {
+    path.as_deref().filter(|path| !path.is_empty()).map(Path::new)
 }
 
 /// How a node goes: unready but serving, then closing connections at their own moments, then out.

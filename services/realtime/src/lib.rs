@@ -139,16 +139,10 @@ async fn keys(node: &Node, stop: &CancellationToken) {
 /// The channels to the api's replicas.
 ///
 /// # Errors
-/// When an address can't be one.
+/// When an address can't be one, or what is said of TLS can't be used.
 pub fn channels(config: &Config) -> anyhow::Result<Vec<(String, Channel)>> {
-    config
-        .apis()?
-        .into_iter()
-        .map(|uri| {
-            let name = uri.to_string();
-            Ok((name, patient(Endpoint::from(uri)).connect_lazy()))
-        })
-        .collect()
+    let channel = |api: Endpoint| (api.uri().to_string(), patient(api).connect_lazy());
+    Ok(config.endpoints()?.into_iter().map(channel).collect())
 }
 
 /// How connections to a replica are made and kept.
@@ -172,7 +166,7 @@ pub async fn connect(
     entropy: SharedEntropy,
 ) -> anyhow::Result<Realtime> {
     config.check()?;
-    let api = Authority::new(channels(config)?, config.grpc_token())?.watch();
+    let api = Authority::new(channels(config)?, config.grpc_token()?)?.watch();
     let bus = RedisRooms::connect(
         config.redis_url()?,
         RedisOptions::default(),

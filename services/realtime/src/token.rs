@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parking_lot::RwLock;
 use streamit_domain::Timestamp;
-use streamit_wire::token::{AUDIENCE, Claims, ISSUER, LEEWAY};
+use streamit_wire::token::{AUDIENCE, Claims, ISSUER};
 use streamit_wire::v1;
 use tokio::sync::Mutex;
 
@@ -60,8 +60,7 @@ impl Keys {
         let key = known.get(&kid).ok_or(Refused::Bad)?;
         let claims =
             jsonwebtoken::decode::<Claims>(token, key, &validation()).map_err(|_| Refused::Bad)?.claims;
-        let from_the_future = Timestamp(claims.iat.saturating_mul(1_000)) > now.plus(LEEWAY);
-        if claims.is_expired(now) || from_the_future { Err(Refused::Bad) } else { Ok(claims) }
+        if claims.is_expired(now) || claims.is_early(now) { Err(Refused::Bad) } else { Ok(claims) }
     }
 
     /// Reads the keys, unless somebody just has.

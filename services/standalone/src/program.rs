@@ -46,6 +46,7 @@ pub(crate) async fn open_store(data: &DataDir) -> anyhow::Result<Store> {
 /// Serves until `stop`.
 pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
     let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
+    let token = config.public.grpc_token()?.cloned();
     let listen = config.listen.listen;
     let listener = streamit_edge::listen(listen)
         .await
@@ -66,7 +67,6 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
         trusted_proxies: config.public.trusted_proxies.clone(),
         limits: config.public.limits,
     };
-    let token = config.public.grpc_token.clone();
     let deps = Deps {
         store: store.clone(),
         rooms: rooms.clone(),

@@ -13,8 +13,8 @@ use crate::identity::secrets;
 pub(super) struct Guard(Option<SecretString>);
 
 impl Guard {
-    pub(super) fn new(token: Option<&str>) -> Self {
-        Self(token.map(SecretString::from))
+    pub(super) fn new(token: Option<&SecretString>) -> Self {
+        Self(token.cloned())
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn only_the_token_opens() {
-        let guard = Guard::new(Some("secret"));
+        let guard = Guard::new(Some(&"secret".into()));
         assert!(let_in(&guard, Some("Bearer secret")));
         for wrong in
             [None, Some(""), Some("secret"), Some("Bearer "), Some("Bearer secre"), Some("Bearer secrets")]

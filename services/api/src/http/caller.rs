@@ -50,7 +50,8 @@ impl FromRequestParts<App> for Caller {
         let Some(token) = bearer(&parts.headers) else {
             return by_cookie(parts, app).await?.ok_or_else(|| Code::Unauthenticated.into());
         };
-        let claims = app.keys.verify(token).ok_or(Code::Unauthenticated)?;
+        let claims = app.keys.verify(token).filter(|claims| !claims.is_early(now));
+        let claims = claims.ok_or(Code::Unauthenticated)?;
         if claims.is_expired(now) {
             // A page that was asleep: its cookie speaks for it, but only if it is the same person's.
             let caller = by_cookie(parts, app).await?.filter(|caller| caller.user == claims.sub);

@@ -7,7 +7,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use streamit_wire::Code;
 use tracing::Instrument;
@@ -64,15 +63,9 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         );
     }
 
-    let headers = response.headers_mut();
-    let text = HeaderValue::from_static;
     if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, id);
+        response.headers_mut().insert(REQUEST_ID, id);
     }
-    headers.insert(X_CONTENT_TYPE_OPTIONS, text("nosniff"));
-    headers.insert(X_FRAME_OPTIONS, text("DENY"));
-    headers.insert(REFERRER_POLICY, text("no-referrer"));
-    headers.entry(CACHE_CONTROL).or_insert(text("no-store"));
     response
 }
 

@@ -35,7 +35,11 @@ pub(crate) async fn cors(State(app): State<App>, request: Request, next: Next) -
     let origin = request.headers().get(ORIGIN).cloned();
     let origin =
         origin.filter(|origin| origin.to_str().is_ok_and(|o| app.config.allowed_origins.contains(o)));
-    let Some(origin) = origin else { return next.run(request).await };
+    let Some(origin) = origin else {
+        let mut response = next.run(request).await;
+        response.headers_mut().append(VARY, HeaderValue::from_static("origin")); // what is kept is kept for this page alone
+        return response;
+    };
 
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);

@@ -252,6 +252,7 @@ mod tests {
             name: DisplayName::parse("Ana").unwrap(),
             guest: false,
             iat: 1_000,
+            nbf: None,
             exp: 2_000,
         }
     }

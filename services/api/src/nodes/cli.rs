@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use secrecy::SecretString;
+use streamit_edge::SecretFile;
 use streamit_bus::Rooms;
 use streamit_bus::redis::{RedisOptions, RedisRooms};
 use streamit_telemetry::{SystemClock, SystemEntropy};
@@ -22,6 +23,9 @@ pub struct Redis {
     /// The Redis that all services share: `redis://` or `rediss://`. Required.
     #[arg(long, env = "REDIS_URL", value_name = "URL", hide_env_values = true)]
     redis_url: Option<SecretString>,
+    /// A file that holds the URL of Redis, instead.
+    #[arg(long, env = "REDIS_URL_FILE", value_name = "PATH", default_value = "", hide_default_value = true)]
+    redis_url_file: SecretFile,
 }
 
 /// Which node is meant.
@@ -107,7 +111,7 @@ async fn tell(which: &Which, order: Order) -> anyhow::Result<u64> {
 }
 
 async fn connect(redis: &Redis) -> anyhow::Result<(RedisRooms, DropGuard)> {
-    let url = config::redis_url(redis.redis_url.as_ref())?;
+    let url = config::redis_url(redis.redis_url.as_ref(), &redis.redis_url_file)?;
     let stop = CancellationToken::new();
     let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
     let rooms = RedisRooms::connect(url, RedisOptions::default(), clock, entropy, stop.clone())

@@ -10,13 +10,20 @@ const FEATURES: &str = "camera=(), display-capture=(), geolocation=(), microphon
 /// The headers of the page, besides those of every answer. One of them is `Referrer-Policy: no-referrer`, since the
 /// page's address holds the room's code: calls by `fetch` and WebSockets say their `Origin` all the same, and forms,
 /// which would not, are not sent.
-pub(super) fn headers(websocket: Option<&Url>) -> [(HeaderName, HeaderValue); 3] {
-    let text = HeaderValue::from_static;
+pub(super) fn headers(websocket: Option<&Url>) -> [(HeaderName, HeaderValue); 2] {
     let policy = HeaderValue::from_str(&policy(websocket)).expect("hosts and ports are fit for a header");
     [
         (CONTENT_SECURITY_POLICY, policy),
-        (HeaderName::from_static("cross-origin-opener-policy"), text("same-origin")),
-        (HeaderName::from_static("permissions-policy"), text(FEATURES)),
+        (HeaderName::from_static("permissions-policy"), HeaderValue::from_static(FEATURES)),
+    ]
+}
+
+/// The headers of the film: any player may show it, and a browser that opens it by itself is one.
+pub(super) fn film() -> [(HeaderName, HeaderValue); 2] {
+    let text = HeaderValue::from_static;
+    [
+        (CONTENT_SECURITY_POLICY, text("default-src 'none'; media-src 'self'; frame-ancestors 'none'")),
+        (HeaderName::from_static("cross-origin-resource-policy"), text("cross-origin")),
     ]
 }
 

@@ -8,6 +8,8 @@ mod audit;
 mod auth;
 mod crowds;
 mod grpc;
+mod headers;
+mod limits;
 mod loss;
 mod malformed;
 mod moderation;

@@ -242,6 +242,10 @@ impl Reply {
             self.text
         );
         assert!(StatusCode::from_u16(status).is_ok_and(|status| !status.is_success()));
+        if status == 429 {
+            let wait = self.header("retry-after").and_then(|wait| wait.parse::<u64>().ok());
+            assert!(wait.is_some_and(|wait| wait >= 1), "when to come back: {:?}", self.headers);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ on_both! {
     crate::SYSTEMS;
     an_address_brings_120_guests_a_minute,
     an_account_is_tried_10_times_a_minute,
+    guesses_from_everywhere_do_not_lock_the_owner_out,
     room_passwords_are_guessed_10_times_a_minute,
     unknown_codes_are_tried_60_times_a_minute,
     an_address_that_no_trusted_proxy_tells_is_not_believed,
@@ -45,17 +46,35 @@ async fn an_address_brings_120_guests_a_minute(system: &System) {
 }
 
 async fn an_account_is_tried_10_times_a_minute(system: &System) {
-    let email = system.fresh_email();
+    let (email, from) = (system.fresh_email(), fresh_address());
     let tries = (0..16).map(async |i| {
-        // From everywhere, in any spelling.
+        // In any spelling, over all replicas together.
         let email = if i % 2 == 0 { email.clone() } else { email.to_uppercase() };
         let body = json!({"email": email, "password": format!("guess {i}")});
-        post(system, i, fresh_address(), "/api/auth/login/", &body).await
+        post(system, i, from, "/api/auth/login/", &body).await
     });
     let answers = join_all(tries).await;
     assert_limited(&answers, |answer| answer.status == 401, 10);
     let body = json!({"email": system.fresh_email(), "password": "guess"});
-    post(system, 0, fresh_address(), "/api/auth/login/", &body).await.is_refused(401, "INVALID_CREDENTIALS");
+    post(system, 0, from, "/api/auth/login/", &body).await.is_refused(401, "INVALID_CREDENTIALS");
+}
+
+async fn guesses_from_everywhere_do_not_lock_the_owner_out(system: &System) {
+    let (email, home) = (system.fresh_email(), fresh_address());
+    let account = json!({"email": email, "password": "correct horse", "display_name": "Ana"});
+    post(system, 0, home, "/api/auth/register/", &account).await.is(201);
+    let mut answers = Vec::new();
+    for batch in 0..5 {
+        let guesses = (0..16).map(async |i| {
+            let body = json!({"email": email, "password": format!("guess {i}")});
+            post(system, batch + i, fresh_address(), "/api/auth/login/", &body).await
+        });
+        answers.extend(join_all(guesses).await);
+    }
+    // Registering has counted once.
+    assert_limited(&answers, |answer| answer.status == 401, 59);
+    let body = json!({"email": email, "password": "correct horse"});
+    post(system, 1, home, "/api/auth/login/", &body).await.is(200);
 }
 
 async fn room_passwords_are_guessed_10_times_a_minute(system: &System) {

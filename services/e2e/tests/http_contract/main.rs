@@ -4,6 +4,7 @@
 
 mod accounts;
 mod cookies;
+mod headers;
 mod limits;
 mod listing;
 mod malformed;

@@ -1,12 +1,21 @@
-//! Nothing that is secret or said in confidence is ever in a log, at whatever level.
+//! Nothing that is secret or said in confidence is ever in a log, at whatever level, or in the answer of a refusal.
 
 use serde_json::json;
-use streamit_client::{Connection, Options};
+use streamit_client::{Connection, Options, Response};
 use streamit_e2e::{Plan, RawSocket, System};
 
 /// Parts of words that were given to the system and must not be found again.
 const CANARIES: &[&str] =
     &["canary-password", "canary-guess", "canary-chat", "canary-client-id", "canary-broken", "canary-grpc"];
+
+/// Looks whether a refusal says again what it was given: refusals are shown, and end up in the logs of others.
+#[track_caller]
+fn is_silent(refused: &Response) {
+    assert!(refused.status >= 400, "{}", refused.status);
+    let said = format!("{:?} {}", refused.headers, refused.text());
+    let canary = CANARIES.iter().find(|canary| said.contains(**canary));
+    assert!(canary.is_none(), "a refusal says {canary:?}: {said}");
+}
 
 /// Does a bit of everything, and gives what else must not be found.
 async fn evening(system: &System) -> Vec<String> {
@@ -20,15 +29,28 @@ async fn evening(system: &System) -> Vec<String> {
     for field in ["access_token", "refresh_token"] {
         secrets.push(body[field].as_str().unwrap().to_owned());
     }
-    system.post("/api/auth/login/", &json!({"email": email, "password": "canary-guess-1"})).await;
-    system.post("/api/auth/login/", &json!({"email": email, "password": ["canary-guess-2"]})).await;
-    system.post("/api/auth/refresh/", &json!({"refresh_token": "canary-guess-3"})).await;
     let http = system.http(0);
+    for (path, body) in [
+        ("login", json!({"email": email, "password": "canary-guess-1"})),
+        ("login", json!({"email": email, "password": ["canary-guess-2"]})),
+        ("login", json!({"email": "canary-guess-9", "password": "canary-guess-10"})),
+        ("register", json!({"email": email, "password": "canary-password-2", "display_name": "Ana"})),
+        ("register", json!({"email": email, "password": "canary-", "display_name": {"canary-guess-11": 1}})),
+        ("refresh", json!({"refresh_token": "canary-guess-3"})),
+    ] {
+        is_silent(&system.post(&format!("/api/auth/{path}/"), &body).await);
+    }
     let broken =
         http.request("POST", "/api/auth/login/").body("application/json", "{\"password\":\"canary-broken-1");
-    broken.send().await.unwrap();
-    let wrong = http.request("GET", "/api/auth/me/").bearer("canary-guess-4");
-    wrong.send().await.unwrap();
+    is_silent(&broken.send().await.unwrap());
+    let wrong = http.request("POST", "/api/auth/login/").body("text/canary-broken-4", "canary-broken-5");
+    is_silent(&wrong.send().await.unwrap());
+    let me = || http.request("GET", "/api/auth/me/?token=canary-guess-12");
+    is_silent(&me().bearer("canary-guess-4").send().await.unwrap());
+    is_silent(&me().header("authorization", "Basic canary-guess-13").send().await.unwrap());
+    is_silent(&me().header("cookie", "streamit_session=canary-guess-14").send().await.unwrap());
+    is_silent(&http.raw("GET", "/canary-guess-15/?canary-guess-16", None).await.unwrap());
+    is_silent(&http.raw("GET", "/api/rooms/canary-guess-17/?password=canary-guess-18", None).await.unwrap());
     http.raw("GET", "/api/rooms/public/?token=canary-guess-5", None).await.unwrap();
 
     let ana = system.user("Ana").await;
@@ -36,7 +58,7 @@ async fn evening(system: &System) -> Vec<String> {
     secrets.extend([ana.token().to_owned(), bo.token().to_owned()]);
     let room = ana.password_room().await;
     secrets.push(room.password.clone().unwrap());
-    bo.does("join", &json!({"code": room.code, "password": "canary-guess-6"})).await;
+    is_silent(&bo.does("join", &json!({"code": room.code, "password": "canary-guess-6"})).await);
     let mut host = room.join_on(0, &ana).await;
     let mut guest = room.join_on(1, &bo).await;
     guest.line.sender().chat("canary-chat-1", Some("canary-client-id-1")).await.unwrap();
@@ -61,8 +83,8 @@ async fn evening(system: &System) -> Vec<String> {
 }
 
 async fn keeps_secrets(plan: Plan) {
-    let level = "trace,h2=info,hyper=info,hyper_util=info,mio=info";
-    plan.env("RUST_LOG", level)
+    // All there is, of the libraries, too.
+    plan.env("RUST_LOG", "trace")
         .env("STREAMIT_GRPC_TOKEN", "canary-grpc-token")
         .run(async |system| {
             let secrets = evening(system).await;

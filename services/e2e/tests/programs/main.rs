@@ -6,9 +6,14 @@ mod commands;
 mod descriptors;
 mod logs;
 mod options;
+mod secrets;
 mod serving;
+mod tls;
+mod tokens;
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 use streamit_e2e::{Ended, Program, guard, program};
 use tempfile::TempDir;
@@ -31,6 +36,14 @@ impl Desk {
     /// A path in here.
     fn path(&self, name: &str) -> String {
         self.home.path().join(name).display().to_string()
+    }
+
+    /// A file that holds this, for its owner alone; gives its path.
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path
     }
 
     /// Runs a program to its end.

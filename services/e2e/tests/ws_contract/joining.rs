@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use streamit_client::{Connection, Event, Options};
-use streamit_e2e::{Answer, Person, Room, System, on_both};
+use streamit_e2e::{Answer, Person, Room, System, fresh_address, on_both};
 
 use crate::count;
 
@@ -17,6 +17,7 @@ on_both! {
     a_session_that_has_ended_opens_no_socket,
     a_room_that_was_deleted_is_closed,
     an_open_socket_does_not_mind_that_its_token_runs_out,
+    codes_are_guessed_60_times_a_minute_and_then_rooms_and_no_rooms_look_alike,
 }
 
 async fn three_frames_come_before_anything_else(system: &System) {
@@ -220,4 +221,30 @@ async fn an_open_socket_does_not_mind_that_its_token_runs_out(system: &System) {
     assert_eq!(refused.await.unwrap(), 4001);
     line.sender().chat("still here", None).await.unwrap();
     line.expect("my own words", |event| matches!(event, Event::ChatMessage(_)).then_some(())).await.unwrap();
+}
+
+async fn codes_are_guessed_60_times_a_minute_and_then_rooms_and_no_rooms_look_alike(system: &System) {
+    let (ana, bo) = (system.user("Ana").await, system.guest("Bo").await);
+    let room = ana.password_room().await;
+    let from = fresh_address().to_string();
+    let knock = async |who: &Person, code: &str| {
+        let headers = vec![("x-forwarded-for".to_owned(), from.clone())];
+        let url = format!("{}/ws/room/{code}/?token={}", system.ws(0), who.token());
+        Connection::open_url(&url, Options { headers, ..Options::default() }).await.unwrap()
+    };
+    let mut told = 0;
+    for guess in 0..80 {
+        match knock(&bo, &format!("0000{guess:02}")).await.closed().await.unwrap().code {
+            4002 => told += 1,
+            code => assert_eq!(code, 4105),
+        }
+    }
+    assert!((60..77).contains(&told), "{told} of 80 guesses were answered");
+
+    for code in [room.code.as_str(), "000099"] {
+        let reason = knock(&bo, code).await.closed().await.unwrap();
+        assert!(reason.code == 4105 && reason.retry_in_ms.is_some_and(|wait| wait > 0), "{code}: {reason}");
+    }
+    // Who belongs to the room comes in, from the same address, too.
+    knock(&ana, &room.code).await.welcome().await.unwrap();
 }

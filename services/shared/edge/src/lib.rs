@@ -3,17 +3,22 @@
 //!
 //! It knows nothing of rooms or people, and must not: what a caller may do is decided elsewhere.
 
+mod headers;
 mod options;
 mod origin;
 mod peer;
+pub mod pem;
 mod rest;
 mod seats;
+mod secret;
 mod serve;
 mod stall;
 
+pub use headers::with_headers;
 pub use options::{Limits, Origins, Proxies};
 pub use origin::is_allowed;
 pub use peer::Peer;
 pub use seats::Seat;
+pub use secret::SecretFile;
 pub use serve::{listen, serve};
 pub use stall::Stream;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::FromRow;
+use streamit_domain::account::Email;
 use streamit_domain::{SessionId, Timestamp, UserId};
 use uuid::Uuid;
 
@@ -111,6 +112,21 @@ pub async fn by_cookie(read: &mut Read, hash: &[u8], now: Timestamp) -> Result<O
         FROM sessions s JOIN users u ON u.id = s.user_id
         WHERE s.cookie_hash = $1 AND s.revoked_at IS NULL AND s.expires_at > $2 AND u.is_active";
     fetch_optional!(read, LiveRow, SQL, hash, now.0)?.map(LiveRow::into_pair).transpose()
+}
+
+/// Whether the account of `email` has a session from this (hashed) address, or had one that, had it not been ended,
+/// would still hold. An account that does not exist has none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_been_at(read: &mut Read, email: &Email, address: &str, now: Timestamp) -> Result<bool> {
+    const SQL: &str = "
+        SELECT EXISTS (
+            SELECT 1 FROM users u JOIN sessions s ON s.user_id = u.id
+            WHERE u.email = $1 AND s.address = $2 AND s.expires_at > $3
+        )";
+    let (has,) = fetch_one!(read, (bool,), SQL, email.as_str(), address, now.0)?;
+    Ok(has)
 }
 
 /// Moves the end of a session further away; never nearer.

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Cluster, again_and_again};
 use crate::fault::{Postgres, Proxy};
-use crate::system::{Engine, Served, signing_key};
+use crate::system::{Engine, Served, signing_keys};
 use crate::{Plan, Program, System, guard, postgres, program, redis};
 
 /// What a realtime node is started with, and the proxies around it.
@@ -50,7 +50,7 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
     let home = TempDir::with_prefix("streamit-fault-").map_err(|error| error.to_string())?;
     guard::remove_at_end(home.path());
     let keys = home.path().join("keys");
-    signing_key(&keys)?;
+    signing_keys(&keys)?;
     let (server, port) = redis::start_as("redis", home.path()).await?;
     let redis_at = SocketAddr::from(([127, 0, 0, 1], port));
     let (postgres, database_url) = match database {

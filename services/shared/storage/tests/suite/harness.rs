@@ -17,6 +17,8 @@ use tokio::sync::OnceCell;
 use url::Url;
 use uuid::Uuid;
 
+use crate::roles;
+
 /// When tests happen, unless they say otherwise.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -45,12 +47,22 @@ pub(crate) struct Db {
     pub(crate) store: Store,
     /// Where it is, for tests that open it once more.
     pub(crate) url: String,
+    /// Where it is for the role that owns it; none where there are no roles.
+    owner: Option<String>,
 }
 
 impl Db {
     async fn open(url: String) -> Self {
         let store = Store::connect(&url, Options::default()).await.unwrap();
-        Self { store, url }
+        Self { store, url, owner: None }
+    }
+
+    /// The database as whoever migrates it sees it. All else is done by the role of the apis, where there are roles.
+    pub(crate) async fn as_owner(&self) -> Store {
+        match &self.owner {
+            Some(url) => Store::connect(url, Options::default()).await.unwrap(),
+            None => self.store.clone(),
+        }
     }
 
     /// A guest with this name.
@@ -181,8 +193,9 @@ pub(crate) async fn on_postgres<F: Future<Output = ()> + Send + 'static>(test: i
     let template = TEMPLATE.get_or_init(|| server.template()).await;
     // Two processes may test on one server.
     let database = format!("streamit_storage_{}_{}", std::process::id(), id().as_u128() as u32);
-    server.admin(&format!("CREATE DATABASE {database} TEMPLATE {template}")).await;
-    let db = Db::open(server.url(&database)).await;
+    server.admin(&format!("CREATE DATABASE {database} TEMPLATE {template} OWNER {}", roles::OWNER)).await;
+    let store = Store::connect(&server.url_as(roles::APP, &database), Options::default()).await.unwrap();
+    let db = Db { store, url: server.url(&database), owner: Some(server.url_as(roles::OWNER, &database)) };
     let outcome = run(&db, test).await;
     server.admin(&format!("DROP DATABASE {database} WITH (FORCE)")).await;
     outcome.unwrap_or_else(|panic| resume_unwind(panic));
@@ -212,6 +225,14 @@ impl Server {
         Self(Url::parse(&url).expect("STREAMIT_TEST_POSTGRES is a URL"))
     }
 
+    /// As a role of ours.
+    fn url_as(&self, role: &str, database: &str) -> String {
+        let mut url = Url::parse(&self.url(database)).unwrap();
+        url.set_username(role).unwrap();
+        url.set_password(Some(roles::PASSWORD)).unwrap();
+        url.into()
+    }
+
     fn url(&self, database: &str) -> String {
         let mut url = self.0.clone();
         url.set_path(database);
@@ -230,8 +251,10 @@ impl Server {
     async fn template(&self) -> String {
         let migrator = sqlx::migrate!("../../../migrations/postgres");
         let checksums = migrator.iter().flat_map(|migration| migration.checksum.iter());
-        let digest =
-            checksums.fold(0_u64, |sum, byte| sum.wrapping_mul(1_099_511_628_211) ^ u64::from(*byte));
+        let grants = roles::sql("grants");
+        let digest = checksums
+            .chain(grants.as_bytes())
+            .fold(0_u64, |sum, byte| sum.wrapping_mul(1_099_511_628_211) ^ u64::from(*byte));
         let template = format!("streamit_storage_template_{digest:016x}");
         let building = format!("{template}_building");
         let mut admin =
@@ -248,10 +271,22 @@ impl Server {
                 .execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)")))
                 .await
                 .unwrap();
-            admin.execute(AssertSqlSafe(format!("CREATE DATABASE {building}"))).await.unwrap();
-            let db = Db::open(self.url(&building)).await;
+            for statement in roles::statements("roles", &building) {
+                if let Err(error) = admin.execute(AssertSqlSafe(statement.clone())).await {
+                    // Roles belong to the server: another test may have made them.
+                    let code = error.as_database_error().and_then(|error| error.code());
+                    assert_eq!(code.as_deref(), Some("42710"), "{statement}: {error}");
+                }
+            }
+            let owner = self.url_as(roles::OWNER, &building);
+            let db = Db::open(owner.clone()).await;
             db.store.migrate(|bytes| bytes.fill(1)).await.unwrap();
             db.store.close().await;
+            let mut owner = PgConnection::connect(&owner).await.unwrap();
+            for statement in roles::statements("grants", &building) {
+                owner.execute(AssertSqlSafe(statement)).await.unwrap();
+            }
+            owner.close().await.unwrap();
             let rename = format!("ALTER DATABASE {building} RENAME TO {template}");
             admin.execute(AssertSqlSafe(rename)).await.unwrap();
         }

@@ -33,6 +33,7 @@ mod outbox;
 mod panel;
 mod playback;
 mod proxy;
+mod roles;
 mod rooms;
 mod schema;
 mod sessions;

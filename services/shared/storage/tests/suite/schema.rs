@@ -19,7 +19,7 @@ async fn migrating_again_changes_nothing(db: Db) {
     let before = secret(&mut db.store.read().await.unwrap(), Secret::Csrf).await.unwrap();
     assert_eq!(before, vec![1; 32]);
 
-    db.store.migrate(|bytes| bytes.fill(2)).await.unwrap();
+    db.as_owner().await.migrate(|bytes| bytes.fill(2)).await.unwrap();
 
     assert!(db.store.schema_is_current().await.unwrap());
     let mut read = db.store.read().await.unwrap();
@@ -30,9 +30,10 @@ async fn migrating_again_changes_nothing(db: Db) {
 }
 
 async fn replicas_may_migrate_at_once(db: Db) {
+    let owner = db.as_owner().await;
     let replicas: Vec<_> = (0..4)
         .map(|n| {
-            let store = db.store.clone();
+            let store = owner.clone();
             tokio::spawn(async move { store.migrate(move |bytes| bytes.fill(n)).await })
         })
         .collect();
@@ -52,7 +53,7 @@ async fn a_newer_releases_migration_is_no_reason_to_stop(db: Db) {
     }
 
     assert!(db.store.schema_is_current().await.unwrap());
-    db.store.migrate(|bytes| bytes.fill(2)).await.unwrap();
+    db.as_owner().await.migrate(|bytes| bytes.fill(2)).await.unwrap();
 }
 
 async fn a_closed_store_is_away(db: Db) {

@@ -1,16 +1,18 @@
 //! Logins, refresh tokens and the log of revocations.
 
+use streamit_domain::account::Email;
 use streamit_domain::{SessionId, Timestamp};
 use streamit_storage::sessions::{self, NewSession, Refresh};
-use streamit_storage::users;
+use streamit_storage::users::{self, NewUser};
 
-use crate::harness::{Db, NOW, id, later};
+use crate::harness::{Db, NOW, id, later, name};
 
 both_engines!(
     a_session_holds_until_it_ends,
     a_session_ends_once_and_says_so_in_the_log,
     a_banned_users_sessions_do_not_hold,
     a_cookie_finds_its_session,
+    an_account_has_been_where_its_sessions_are_and_lately_were,
     an_extension_never_shortens,
     a_refresh_token_is_used_once_and_answers_for_thirty_seconds,
     two_tabs_refresh_at_once,
@@ -83,6 +85,39 @@ async fn a_cookie_finds_its_session(db: Db) {
     assert_eq!(sessions::by_cookie(&mut tx, &[8; 32], NOW).await.unwrap(), None);
     sessions::revoke(&mut tx, session.id, NOW).await.unwrap();
     assert_eq!(sessions::by_cookie(&mut tx, &[9; 32], NOW).await.unwrap(), None);
+}
+
+async fn an_account_has_been_where_its_sessions_are_and_lately_were(db: Db) {
+    let email = |text: &str| Email::parse(text).unwrap();
+    let mut tx = db.store.begin().await.unwrap();
+    for (address, n) in [("ana@example.org", 1), ("bo@example.org", 2)] {
+        let user = NewUser::account(id().into(), email(address), name("Ana"), "a hash".into(), NOW);
+        users::insert(&mut tx, &user).await.unwrap();
+        let session = NewSession {
+            id: SessionId(id()),
+            user: user.id,
+            cookie_hash: None,
+            user_agent: None,
+            address: Some(if n == 1 { "home of ana" } else { "home of bo" }),
+            created_at: NOW,
+            expires_at: later(1_000),
+        };
+        sessions::insert(&mut tx, &session).await.unwrap();
+        if n == 1 {
+            sessions::revoke(&mut tx, session.id, NOW).await.unwrap();
+        }
+    }
+
+    for (account, address, at, expected) in [
+        ("ana@example.org", "home of ana", 0, true), // ended, but lately
+        ("ana@example.org", "home of ana", 1_000, false),
+        ("ana@example.org", "home of bo", 0, false),
+        ("bo@example.org", "home of bo", 999, true),
+        ("nobody@example.org", "home of bo", 0, false),
+    ] {
+        let has = sessions::has_been_at(&mut tx, &email(account), address, later(at)).await.unwrap();
+        assert_eq!(has, expected, "{account} at the {address}, {at} ms later");
+    }
 }
 
 async fn an_extension_never_shortens(db: Db) {
