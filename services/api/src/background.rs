@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use streamit_storage::outbox::{self, Fence};
-use streamit_storage::{panel, rooms, sessions};
+use streamit_storage::{rooms, sessions};
 use streamit_wire::v1::authority_server::AuthorityServer;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -160,11 +160,9 @@ async fn purge(app: &App) {
         tokio::time::sleep(PURGE).await;
         let done = async {
             let mut tx = app.store.begin().await?;
-            let before = app.now().minus(REVOCATIONS_KEPT);
-            let rows =
-                sessions::purge(&mut tx, before).await? + panel::sessions::purge(&mut tx, before).await?;
+            let rows = sessions::purge(&mut tx, app.now().minus(REVOCATIONS_KEPT)).await?;
             tx.commit().await?;
-            tracing::debug!(rows, "forgot old tokens, revocations and logins to the panel");
+            tracing::debug!(rows, "forgot old tokens and revocations");
             Ok::<(), ApiError>(())
         };
         note("purge", done.await);
