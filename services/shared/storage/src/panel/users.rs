@@ -51,16 +51,23 @@ pub async fn list(read: &mut Read, kind: Kind, search: Option<&str>, window: Win
     const ACCOUNT: Paged = paged! { both: select_users!("NOT u.is_guest"), by: "u.created_at", "u.id" };
     const STAFF: Paged = paged! { both: select_users!("u.is_staff"), by: "u.created_at", "u.id" };
     const INACTIVE: Paged = paged! { both: select_users!("NOT u.is_active"), by: "u.created_at", "u.id" };
+    // Who is found is asked first: a search that few fit must not read everybody in the order of the list.
     const FOUND: Paged = paged! {
         postgres: select_users!(
-            "(u.email COLLATE \"C\" >= lower($4) AND u.email COLLATE \"C\" < lower($5)
-                OR lower(u.display_name) COLLATE \"C\" >= lower($4) AND lower(u.display_name) COLLATE \"C\" < lower($5))
+            "u.id = ANY (ARRAY(
+                SELECT x.id FROM users x WHERE x.email COLLATE \"C\" >= lower($4) AND x.email COLLATE \"C\" < lower($5)
+                UNION ALL
+                SELECT x.id FROM users x WHERE lower(x.display_name) COLLATE \"C\" >= lower($4)
+                    AND lower(x.display_name) COLLATE \"C\" < lower($5)))
              AND ($6 = '' OR $6 = 'GUEST' AND u.is_guest OR $6 = 'ACCOUNT' AND NOT u.is_guest
                 OR $6 = 'STAFF' AND u.is_staff OR $6 = 'INACTIVE' AND NOT u.is_active)"
         ),
         sqlite: select_users!(
-            "(u.email >= lower($4) AND u.email < lower($5)
-                OR lower(u.display_name) >= lower($4) AND lower(u.display_name) < lower($5))
+            "u.id IN (
+                SELECT x.id FROM users x WHERE x.email >= lower($4) AND x.email < lower($5)
+                UNION ALL
+                SELECT x.id FROM users x WHERE lower(x.display_name) >= lower($4)
+                    AND lower(x.display_name) < lower($5))
              AND ($6 = '' OR $6 = 'GUEST' AND u.is_guest OR $6 = 'ACCOUNT' AND NOT u.is_guest
                 OR $6 = 'STAFF' AND u.is_staff OR $6 = 'INACTIVE' AND NOT u.is_active)"
         ),
