@@ -34,7 +34,7 @@ pub(super) fn none() -> Markup {
 
 /// A word that stands for a state.
 pub(super) fn badge(kind: &str, word: &str) -> Markup {
-    html! { span.badge class=(kind) { (word) } }
+    html! { span class={ "badge " (kind) } { (word) } }
 }
 
 /// Somebody, as a link to what is known of them.

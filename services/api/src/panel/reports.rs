@@ -7,6 +7,7 @@ use maud::{Markup, Render, html};
 use streamit_domain::report::State as Decision;
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::reports::{self, Filter, Report};
+use streamit_storage::users;
 use streamit_wire::Code;
 use uuid::Uuid;
 
@@ -155,12 +156,16 @@ pub(crate) async fn show(
     if report.state == Decision::Open {
         return Ok(question(&report).page(&staff));
     }
+    let keeper = match report.handled_by {
+        Some(user) => users::by_id(&mut app.store.read().await?, user).await?,
+        None => None,
+    };
     let body = html! {
         h1 { "Report" }
         (facts(&report))
         (parts::facts(&[
             ("Decided", parts::maybe_time(report.handled_at)),
-            ("By", report.handled_by.map_or_else(parts::none, |user| parts::person(user, user.to_string().as_str()))),
+            ("By", keeper.map_or_else(parts::none, |user| parts::person(user.id, user.display_name.as_str()))),
             ("Because", report.resolution.as_ref().map_or_else(parts::none, |why| html! { (why) })),
         ]))
     };

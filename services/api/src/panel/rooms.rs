@@ -8,8 +8,9 @@ use streamit_domain::{RoomCode, RoomId, Timestamp};
 use streamit_storage::panel::rooms::{self as list, Filter, Listed, Sort};
 use streamit_storage::panel::seats::{self, Of, Seat};
 use streamit_storage::panel::{Order, bans, messages};
+use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::{self, Room};
-use streamit_storage::{Read, audit as log, participants, reports};
+use streamit_storage::{Read, audit as log, reports};
 use streamit_wire::Code;
 
 use super::filter::Filters;
@@ -133,6 +134,7 @@ pub(crate) async fn detail(
     let mut read = app.store.read().await?;
     let room = found(&mut read, &named).await?;
     let host = participants::get(&mut read, room.id, room.host).await?;
+    let owner = participants::get(&mut read, room.id, room.owner).await?;
     let words = rooms::blocked_words(&mut read, room.id).await?;
     let people = seats::list(&mut read, Of::Room(room.id), None, FEW).await?;
     let said = messages::list(&mut read, messages::Of::Room(room.id, None), FEW).await?;
@@ -156,10 +158,8 @@ pub(crate) async fn detail(
             ("State", html! { (life(room.life)) @if let Some(at) = room.ended_at { " " (parts::time(at)) } }),
             ("Access", html! { (access(room.access)) }),
             ("Online", online.map_or_else(parts::none, |online| html! { (online) })),
-            ("Host", html! {
-                @match &host { Some(host) => (parts::person(room.host, host.name.as_str())), None => (parts::none()) }
-            }),
-            ("Opened by", parts::person(room.owner, room.owner.to_string().as_str())),
+            ("Host", entry(host.as_ref())),
+            ("Opened by", entry(owner.as_ref())),
             ("Opened", parts::time(room.created_at)),
             ("Last active", parts::time(room.last_active_at)),
         ]))
@@ -200,7 +200,7 @@ fn settings(room: &Room, words: &[String]) -> Markup {
                 @if let Some(title) = title { (title) " " }
                 // As text: a page that somebody else named is no place to click through to from here.
                 @if let Some(url) = url { span.soft { (url) } }
-                @if let Some((provider, video)) = provider { (provider) " " (video) }
+                @if let Some((provider, video)) = provider { span.soft { (provider) " " (video) } }
                 @if source.is_none() { (parts::none()) }
             },
         ),
@@ -217,6 +217,11 @@ fn settings(room: &Room, words: &[String]) -> Markup {
         ("Expires", html! { "after " (set.expiry_days) " days without anybody" }),
         ("Facts version", html! { (room.facts_version) " (fence " (room.fence) ", epoch " (room.epoch) ")" }),
     ])
+}
+
+/// Somebody with an entry.
+fn entry(entry: Option<&Participant>) -> Markup {
+    entry.map_or_else(parts::none, |entry| parts::person(entry.user, entry.name.as_str()))
 }
 
 /// The people of a room, at `now`.
