@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc ci deps load load-cluster guarantees-load chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ lint: ## clippy and the rules on who may know whom; warnings are errors
 	.ci/graph
 	cargo clippy --workspace --all-targets -- -D warnings
 
+deny: ## licences, versions and sources of all dependencies, and advisories where their database can be had
+	.ci/deny
+
 fmt: ## format the code
 	cargo fmt --all
 
@@ -32,11 +35,7 @@ doc: ## build the documentation of the crates, and hold the papers to the code; 
 ci: ## everything that CI runs: format, lint, licences, documentation, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
-	@if cargo deny --version >/dev/null 2>&1; then \
-		cargo deny check; \
-	else \
-		echo "ci: cargo-deny is not installed, so deny.toml was not checked"; \
-	fi
+	$(MAKE) --no-print-directory deny
 	$(MAKE) --no-print-directory doc
 	$(MAKE) --no-print-directory test
 
