@@ -3,10 +3,10 @@
 mod detail;
 mod door;
 mod listing;
-mod manage;
+pub(crate) mod manage;
 mod messages;
 pub(crate) mod moderate;
-mod open;
+pub(crate) mod open;
 
 use axum::Router;
 use axum::routing::{get, post};
