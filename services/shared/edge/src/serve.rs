@@ -212,9 +212,16 @@ mod tests {
             assert!(begun.elapsed() >= HEADERS / 2, "{start:?} after {:?}", begun.elapsed());
         });
         let [a, b, c] = silent;
-        let crawling = async {
+        // With its first request, and with one after it.
+        let crawling = ["", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"].map(|before| async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            let (begun, mut answer) = (Instant::now(), [0; 1024]);
+            let mut answer = [0; 1024];
+            if !before.is_empty() {
+                stream.write_all(before.as_bytes()).await.unwrap();
+                let read = stream.read(&mut answer).await.unwrap();
+                assert!(answer[..read].ends_with(b"here"));
+            }
+            let begun = Instant::now();
             let request = b"GET / HTTP/1.1\r\nhost: x\r\nx-padding: ".iter().chain(std::iter::repeat(&b'x'));
             for byte in request {
                 let pause = Duration::from_millis(100);
@@ -226,7 +233,8 @@ mod tests {
                 }
             }
             assert!(begun.elapsed() >= HEADERS / 2, "cut off after {:?}", begun.elapsed());
-        };
+        });
+        let [d, e] = crawling;
         let asking = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
@@ -234,7 +242,7 @@ mod tests {
             stream.read_to_string(&mut answer).await.unwrap();
             assert!(answer.ends_with("here"), "{answer}");
         };
-        tokio::join!(a, b, c, crawling, asking);
+        tokio::join!(a, b, c, d, e, asking);
     }
 
     #[tokio::test]
