@@ -45,7 +45,7 @@ fn pieces(sent: &[u8], cut: u8) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let next = if cut == 0 { rest.len() } else { (size % 97 + 1).min(rest.len()) };
         if cut > 1 {
-            size = size * 31 + 7;
+            size = (size * 31 + 7) % 1_009;
         } else {
             size = 0;
         }

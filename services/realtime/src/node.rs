@@ -2,6 +2,7 @@
 
 pub mod behind;
 pub mod connections;
+pub mod floods;
 pub mod lease;
 pub mod pause;
 pub mod registry;
@@ -29,6 +30,7 @@ use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
 use behind::Behind;
 use connections::Connections;
+use floods::Floods;
 use pause::Pauses;
 use registry::Registry;
 use streamit_wire::Code;
@@ -77,6 +79,8 @@ pub struct Node {
     pub behind: Behind,
     /// Guesses at room codes, by address.
     pub guesses: MemoryQuota,
+    /// Who has flooded, and how long they have to wait.
+    pub floods: Floods,
     /// Sheddings that were asked for.
     pub sheds: Sheds,
     /// Rooms and connections.
@@ -115,6 +119,7 @@ impl Node {
             behind: Behind::new(parts.api.clone()),
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
+            floods: Floods::new(parts.clock.clone()),
             sheds: Sheds::default(),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),
