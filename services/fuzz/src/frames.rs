@@ -23,9 +23,10 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// Any bytes: what is seen of them is the same however they are cut, and little is kept.
+/// Any bytes: what is seen of them is what the RFC says, and the same however they are cut.
 fn bytes(sent: &[u8], cut: u8) {
     let at_once = decode(sent, 0);
+    assert_eq!(at_once, by_the_book(sent), "as RFC 6455 has it");
     assert_eq!(at_once, decode(sent, cut), "cut into pieces");
     for message in &at_once.0 {
         if let Message::Text(text) = message {
@@ -82,6 +83,73 @@ fn decode(sent: &[u8], cut: u8) -> (Vec<Message>, Option<Error>) {
             }
         }
         assert!(decoder.held() <= 4 * (MAX_MESSAGE + 16) + piece.len(), "{} bytes are kept", decoder.held());
+    }
+    (seen, None)
+}
+
+/// What these bytes are by RFC 6455, read in the simplest way.
+fn by_the_book(mut rest: &[u8]) -> (Vec<Message>, Option<Error>) {
+    let mut seen = Vec::new();
+    let mut begun: Option<(bool, Vec<u8>)> = None;
+    while let &[first, second, ..] = rest {
+        let (is_last, opcode, is_control) = (first >= 0x80, first % 16, first % 16 >= 8);
+        let head = match second % 128 {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        let is_odd = first & 0x70 != 0 || second < 0x80;
+        let is_known = matches!(opcode, 0..=2 | 8..=10);
+        let is_in_turn = is_control || (opcode == 0) == begun.is_some();
+        if is_odd || !is_known || !is_in_turn || is_control && (!is_last || head > 2) {
+            return (seen, Some(Error::Protocol));
+        }
+        let Some(length) = rest.get(2..head) else { break };
+        let length = match length {
+            [] => u64::from(second % 128),
+            more => more.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+        };
+        let so_far = begun.as_ref().map_or(0, |(_, parts)| parts.len());
+        if !is_control && length > (MAX_MESSAGE - so_far) as u64 {
+            // Passed over, and what it belonged to is forgotten.
+            seen.push(Message::Close(0));
+            begun = begun.map(|(is_text, _)| (is_text, Vec::new()));
+            let whole = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(head + 4);
+            rest = rest.get(whole..).unwrap_or_default();
+            continue;
+        }
+        let length = length as usize;
+        let Some((mask, behind)) = rest[head..].split_first_chunk::<4>() else { break };
+        let Some((payload, behind)) = behind.split_at_checked(length) else { break };
+        let payload: Vec<u8> = (0..length).map(|at| payload[at] ^ mask[at % 4]).collect();
+        rest = behind;
+        let message = match opcode {
+            9 => Message::Ping(payload),
+            10 => Message::Pong(payload),
+            8 => match payload[..] {
+                [] => Message::Close(1005),
+                [high, low, ref reason @ ..] if std::str::from_utf8(reason).is_ok() => {
+                    match u16::from_be_bytes([high, low]) {
+                        1004..=1006 | 1015..=2999 | 0..=999 | 5000.. => return (seen, Some(Error::Protocol)),
+                        code => Message::Close(code),
+                    }
+                }
+                _ => return (seen, Some(Error::Protocol)),
+            },
+            _ => {
+                let (is_text, mut parts) = begun.take().unwrap_or((opcode == 1, Vec::new()));
+                parts.extend(payload);
+                match (is_last, is_text) {
+                    (false, _) => {
+                        begun = Some((is_text, parts));
+                        Message::Fragment
+                    }
+                    (true, true) => text(parts),
+                    (true, false) => Message::Binary,
+                }
+            }
+        };
+        seen.push(message);
     }
     (seen, None)
 }
