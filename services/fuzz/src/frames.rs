@@ -1,5 +1,7 @@
 //! What a client sends over its WebSocket: bytes that are cut anywhere, messages made of them, and what is answered.
 
+use serde_json::Value;
+use serde_json::value::RawValue;
 use streamit_domain::Timestamp;
 use streamit_realtime::session::{Action, Session};
 use streamit_realtime::ws::MAX_MESSAGE;
@@ -166,15 +168,7 @@ fn size(message: &Message) -> usize {
 fn parse(text: &str) {
     match Frame::parse(text) {
         Ok(frame) => {
-            let whole: serde_json::Value = match serde_json::from_str(text) {
-                Ok(whole) => whole,
-                // Numbers that no number of ours holds may come back, but nothing is done with them.
-                Err(error) => {
-                    assert!(error.to_string().contains("number out of range"), "{error}: {text}");
-                    return;
-                }
-            };
-            assert!(whole["type"].is_string(), "{text}");
+            assert!(has_type(text.as_bytes()), "{text}");
             match frame {
                 Frame::Chat { text, client_id } => {
                     assert!((1..=500).contains(&text.chars().count()) && text.trim() == text);
@@ -193,6 +187,13 @@ fn parse(text: &str) {
             assert!(matches!(refused.code, Code::Invalid | Code::InvalidJson | Code::UnknownType));
         }
     }
+}
+
+/// Whether this is JSON, and, as far as it can be held, an object with a type. (A number that no number of ours holds, or
+/// half a surrogate, is well-formed JSON: nothing is done with it, and a number may come back.)
+fn has_type(json: &[u8]) -> bool {
+    let is_json = serde_json::from_slice::<&RawValue>(json).is_ok();
+    is_json && serde_json::from_slice::<Value>(json).map_or(true, |value| value["type"].is_string())
 }
 
 /// The conversation answers with frames that its client can read, until it ends.
@@ -226,14 +227,7 @@ fn answered(frame: &[u8]) {
     };
     assert_eq!(frame.len(), start + length);
     if frame[0] == 0x81 {
-        let json: serde_json::Value = match serde_json::from_slice(&frame[start..]) {
-            Ok(json) => json,
-            Err(error) => {
-                assert!(error.to_string().contains("number out of range"), "{error}");
-                return;
-            }
-        };
-        assert!(json["type"].is_string());
+        assert!(has_type(&frame[start..]));
     } else {
         assert_eq!(frame[0], 0x8A);
         assert!(length <= 125);
