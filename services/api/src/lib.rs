@@ -17,6 +17,7 @@
 //! `tests/http/`. The crate knows no SQL and no Redis.
 
 pub mod admin;
+pub mod bodies;
 pub mod config;
 pub mod identity;
 pub mod live;
