@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt doc ci deps load load-cluster guarantees-load chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc ci deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ lint: ## clippy and the rules on who may know whom; warnings are errors
 	.ci/graph
 	cargo clippy --workspace --all-targets -- -D warnings
 
+deny: ## licences, versions and sources of all dependencies, and advisories where their database can be had
+	.ci/deny
+
 fmt: ## format the code
 	cargo fmt --all
 
@@ -32,16 +35,15 @@ doc: ## build the documentation of the crates, and hold the papers to the code; 
 ci: ## everything that CI runs: format, lint, licences, documentation, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
-	@if cargo deny --version >/dev/null 2>&1; then \
-		cargo deny check; \
-	else \
-		echo "ci: cargo-deny is not installed, so deny.toml was not checked"; \
-	fi
+	$(MAKE) --no-print-directory deny
 	$(MAKE) --no-print-directory doc
 	$(MAKE) --no-print-directory test
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
 	.ci/deps up
+
+fuzz: ## make up frames, tokens and bodies for a minute each, and see what breaks: SECONDS=60, or RUNS=10000000
+	.ci/fuzz --seconds $(or $(SECONDS),60) $(if $(RUNS),--runs $(RUNS))
 
 chaos: ## mixed faults by many seeds: SEEDS=20 FROM=1 JOBS=1, again to go on, SEED=7 to see one again
 	.ci/deps run -- cargo test -q -p streamit-e2e --test chaos -- --ignored --nocapture
@@ -66,3 +68,6 @@ load-cluster: ## the same of a cluster with two realtime nodes, on a PostgreSQL 
 
 guarantees-load: ## hold an optimised cluster to what it promises under pressure: slow readers, storms, a killed node
 	.ci/load-guarantees
+
+siege: ## the same under 5,000 slow handshakes and 1,000 people who flood: PAIRS=5
+	.ci/load-siege

@@ -104,6 +104,9 @@ CREATE TABLE panel_sessions (
 CREATE INDEX panel_sessions_user_id_idx ON panel_sessions (user_id);
 CREATE INDEX panel_sessions_expires_at_idx ON panel_sessions (expires_at);
 
+CREATE INDEX revocations_session_id_idx ON revocations (session_id);
+-- Guests who were not here for long are forgotten.
+CREATE INDEX users_guests_idx ON users (created_at) WHERE is_guest AND anonymised_at IS NULL;
 -- Lists of the panel.
 CREATE INDEX users_created_at_idx ON users (created_at, id);
 CREATE INDEX sessions_created_at_idx ON sessions (created_at, id);

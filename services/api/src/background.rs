@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use streamit_storage::outbox::{self, Fence};
-use streamit_storage::{rooms, sessions};
+use streamit_storage::rooms;
 use streamit_wire::v1::authority_server::AuthorityServer;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -12,7 +12,8 @@ use tonic_health::server::HealthReporter;
 use crate::app::App;
 use crate::grpc::Service;
 use crate::health;
-use crate::http::error::{ApiError, Result, chain};
+use crate::http::error::{Result, chain};
+use crate::retention;
 use crate::sweeper::{self, Sweeper};
 
 /// How often the outbox is looked at when nobody says that something was put into it.
@@ -28,10 +29,8 @@ const FENCE_AGAIN: Duration = Duration::from_secs(2);
 const ACTIVE: Duration = Duration::from_secs(30);
 /// How often the directory of keys is read.
 const KEYS: Duration = Duration::from_secs(30);
-/// How often old tokens and revocations are forgotten.
-const PURGE: Duration = Duration::from_secs(3600);
-/// How long revocations are kept: far longer than a node may be out of touch and keep its sockets.
-const REVOCATIONS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often what is old is forgotten, and up to ten minutes more.
+const FORGET: Duration = Duration::from_secs(3600);
 /// How often it is looked whether this process has become ready.
 const READY: Duration = Duration::from_secs(1);
 
@@ -39,7 +38,7 @@ const READY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(app: &App, reporter: &HealthReporter, shutdown: CancellationToken) {
     reporter.set_serving::<AuthorityServer<Service>>().await;
     let work = async {
-        tokio::join!(outbox(app), sweep(app), active(app), keys(app), purge(app), readiness(app));
+        tokio::join!(outbox(app), sweep(app), active(app), keys(app), forget(app), readiness(app));
     };
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -155,17 +154,12 @@ async fn keys(app: &App) {
     }
 }
 
-async fn purge(app: &App) {
+async fn forget(app: &App) {
     loop {
-        tokio::time::sleep(PURGE).await;
-        let done = async {
-            let mut tx = app.store.begin().await?;
-            let rows = sessions::purge(&mut tx, app.now().minus(REVOCATIONS_KEPT)).await?;
-            tx.commit().await?;
-            tracing::debug!(rows, "forgot old tokens and revocations");
-            Ok::<(), ApiError>(())
-        };
-        note("purge", done.await);
+        // Replicas that started together drift apart.
+        let jitter = Duration::from_secs(u64::from(app.entropy.u32() % 600));
+        tokio::time::sleep(FORGET + jitter).await;
+        note("forgetting what is old", retention::round(app).await);
     }
 }
 

@@ -13,6 +13,8 @@ use streamit_edge::{Limits, Origins, Proxies, SecretFile, pem};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use url::Url;
 
+use crate::retention::Retention;
+
 /// How long a node may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -131,6 +133,9 @@ pub struct Public {
         hide_default_value = true
     )]
     pub grpc_token_file: SecretFile,
+    /// How long things are kept.
+    #[command(flatten)]
+    pub retention: Retention,
 }
 
 impl Default for Public {
@@ -142,6 +147,7 @@ impl Default for Public {
             limits: Limits::On,
             public_ws_url: None,
             grpc_token: None,
+            retention: Retention::default(),
             grpc_token_file: SecretFile::default(),
         }
     }

@@ -17,6 +17,7 @@
 //! `tests/http/`. The crate knows no SQL and no Redis.
 
 pub mod admin;
+pub mod bodies;
 pub mod config;
 pub mod identity;
 pub mod live;
@@ -34,6 +35,7 @@ mod http;
 mod limits;
 mod page;
 mod panel;
+pub mod retention;
 mod rooms;
 mod staff;
 mod sweeper;
@@ -173,6 +175,14 @@ impl Api {
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.app.health
+    }
+
+    /// Forgets what is older than the configuration says. Done by [`Self::background`] each hour.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is half forgotten.
+    pub async fn forget_what_is_old(&self) -> anyhow::Result<()> {
+        retention::round(&self.app).await.map_err(|error| anyhow::anyhow!("{}", error.code()))
     }
 
     /// All gRPC services, for [`Server::add_routes`]: on TCP, or on any stream.

@@ -10,7 +10,7 @@ mod listing;
 pub(crate) mod manage;
 mod messages;
 pub(crate) mod moderate;
-mod open;
+pub(crate) mod open;
 mod report;
 
 use axum::Router;

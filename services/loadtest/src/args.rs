@@ -62,6 +62,8 @@ pub enum Scenario {
     HalfOpen(HalfOpen),
     /// Kills one of several nodes (its `--pid`) under load: when its clients are back on the others.
     Crash(Crash),
+    /// Thousands of handshakes a byte at a time, and people who flood, both at once: what rooms notice that do neither.
+    Siege(Siege),
 }
 
 /// Many connections that do nothing.
@@ -187,6 +189,35 @@ pub struct Crash {
     /// How soon 99 of 100 must be back.
     #[arg(long, default_value = "5s", value_parser = seconds)]
     pub within: Duration,
+}
+
+/// People who mean harm. The nodes must have their limits on.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Siege {
+    /// How many rooms are measured.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rooms: u32,
+    /// How many people are in each.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub members: u32,
+    /// How many messages are said in each room each second. More than 1.6 would be stopped by the limits.
+    #[arg(long, default_value_t = 1.5)]
+    pub rate: f64,
+    /// How many send their request a byte at a time.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub slow: u32,
+    /// How long they wait between two bytes.
+    #[arg(long, default_value = "1s", value_parser = seconds)]
+    pub byte_every: Duration,
+    /// How many say more than they may.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub flooders: u32,
+    /// How often it is measured without and with them.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub pairs: u32,
+    /// For how long it is measured without them, and then with them, each time.
+    #[arg(long, default_value = "20s", value_parser = seconds)]
+    pub calm: Duration,
 }
 
 /// What is sent.

@@ -3,7 +3,7 @@
 //! - [`idle`]: how much memory of the server a joined connection costs that does nothing.
 //! - [`fanout`]: how long it takes from the moment something *should* have been sent until each member of the
 //!   room has it, at a fixed rate, and whether anything was lost, doubled or reordered on the way.
-//! - [`slow`], [`storm`], [`churn`], [`half_open`], [`crash`]: what others notice when many misbehave, come, go, fall
+//! - [`slow`], [`storm`], [`churn`], [`half_open`], [`crash`], [`siege`]: what others notice when many misbehave, come, go, fall
 //!   silent, or lose their node. Each holds a server to a promise, prints a line `guarantee: …`, and fails when the
 //!   promise is broken. Their crowds come on bare lines ([`mod@line`]), which are cheap and can be slow.
 //!
@@ -25,6 +25,7 @@ pub mod idle;
 pub mod line;
 pub mod process;
 pub mod report;
+pub mod siege;
 pub mod slow;
 pub mod storm;
 pub mod told;
@@ -63,6 +64,9 @@ pub async fn run(args: Args, out: &mut (impl std::io::Write + Send)) -> anyhow::
         }
         Scenario::Crash(wanted) => {
             report::hold(out, args.target.json, &crash::run(&args.target, &wanted).await?)
+        }
+        Scenario::Siege(wanted) => {
+            report::hold(out, args.target.json, &siege::run(&args.target, &wanted).await?)
         }
     }
 }

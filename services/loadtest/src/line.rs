@@ -218,18 +218,25 @@ impl Wire {
     }
 
     async fn frame(&self, opcode: u8, payload: &[u8]) -> io::Result<()> {
-        let mut frame = vec![0x80 | opcode];
-        match u16::try_from(payload.len()).map_err(|_| ErrorKind::InvalidInput)? {
-            short @ 0..=125 => frame.push(0x80 | short.to_be_bytes()[1]),
-            long => {
-                frame.push(0x80 | 126);
-                frame.extend(long.to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]); // the mask
-        frame.extend(payload);
+        let mut frame = Vec::new();
+        append(&mut frame, opcode, payload)?;
         self.write(&frame).await
     }
+}
+
+/// Puts a frame behind others.
+fn append(frames: &mut Vec<u8>, opcode: u8, payload: &[u8]) -> io::Result<()> {
+    frames.push(0x80 | opcode);
+    match u16::try_from(payload.len()).map_err(|_| ErrorKind::InvalidInput)? {
+        short @ 0..=125 => frames.push(0x80 | short.to_be_bytes()[1]),
+        long => {
+            frames.push(0x80 | 126);
+            frames.extend(long.to_be_bytes());
+        }
+    }
+    frames.extend([0; 4]); // the mask
+    frames.extend(payload);
+    Ok(())
 }
 
 impl Voice {
@@ -240,6 +247,19 @@ impl Voice {
     pub async fn chat(&self, text: &str, client_id: &str) -> io::Result<()> {
         let frame = serde_json::json!({"type": "CHAT_MESSAGE", "message": text, "client_id": client_id});
         self.0.frame(OPCODE_TEXT, frame.to_string().as_bytes()).await
+    }
+
+    /// Says all of this with one write.
+    ///
+    /// # Errors
+    /// When the line is gone.
+    pub async fn chats(&self, texts: &[String]) -> io::Result<()> {
+        let mut frames = Vec::new();
+        for text in texts {
+            let frame = serde_json::json!({"type": "CHAT_MESSAGE", "message": text});
+            append(&mut frames, OPCODE_TEXT, frame.to_string().as_bytes())?;
+        }
+        self.0.write(&frames).await
     }
 
     /// Goes to this second of the film.

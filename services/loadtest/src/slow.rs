@@ -194,11 +194,11 @@ pub async fn run(target: &Target, wanted: &Slow) -> anyhow::Result<Report> {
 }
 
 /// How much more p99 is, as a share.
-fn grown(before: &Quantiles, after: &Quantiles) -> f64 {
+pub(crate) fn grown(before: &Quantiles, after: &Quantiles) -> f64 {
     after.p99 as f64 / before.p99.max(1) as f64 - 1.0
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -209,7 +209,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-fn resident(target: &Target) -> anyhow::Result<u64> {
+pub(crate) fn resident(target: &Target) -> anyhow::Result<u64> {
     target.pid.iter().map(|pid| process::resident_kib(*pid)).sum()
 }
 

@@ -69,6 +69,7 @@ impl Realtime {
             tracing::warn!("STREAMIT_LIMITS is off: no rate, budget or cap holds");
         }
         let node = Node::new(Parts { name, limits, clock, entropy, api }, bus);
+        node.health.check("keys"); // not ready before they were read: an api that does not let it in may never give them
         let app = App {
             node,
             allowed_origins: config.allowed_origins.clone(),

@@ -2,6 +2,7 @@
 
 pub mod behind;
 pub mod connections;
+pub mod floods;
 pub mod lease;
 pub mod pause;
 pub mod registry;
@@ -30,6 +31,7 @@ use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
 use behind::Behind;
 use connections::Connections;
+use floods::Floods;
 use pause::Pauses;
 use registry::Registry;
 use streamit_wire::Code;
@@ -80,6 +82,8 @@ pub struct Node {
     pub guesses: MemoryQuota,
     /// What operators asked of this node.
     pub orders: Orders,
+    /// Who has flooded, and how long they have to wait.
+    pub floods: Floods,
     /// Rooms and connections.
     pub background: TaskTracker,
     /// What must still be said at a stop.
@@ -120,6 +124,7 @@ impl Node {
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
             orders: Orders::default(),
+            floods: Floods::new(parts.clock.clone()),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),
             closing: CancellationToken::new(),

@@ -10,6 +10,7 @@ use streamit_wire::code::close;
 use streamit_wire::frame::client::{self, Refused};
 use streamit_wire::frame::server;
 
+use crate::node::floods::FIRST_MS;
 use crate::outbox::Close;
 use crate::room::effect::Gone;
 use crate::ws;
@@ -19,8 +20,6 @@ use crate::ws::decode::{Error, Message};
 const FRAMES: Rate = Rate::per_second(30, 60);
 /// `PING`s and WebSocket pings are not counted, but far beyond any use they are a flood too.
 const PINGS: Rate = Rate::per_second(1_000, 4_000);
-/// When to come back after flooding, in milliseconds.
-const FLOOD_RETRY_MS: u64 = 5_000;
 /// An answer to a ping that took longer, in microseconds, says nothing of the line: the client was suspended, or its
 /// network away. Nobody is kept waiting for so long anyhow ([`streamit_domain::playback::MAX_LEAD`]).
 const LATE: u64 = 5_000_000;
@@ -138,7 +137,7 @@ impl Session {
 }
 
 fn flood() -> Action {
-    Action::Close(Close { after_queue: false, ..Close::retry(close::FLOODING, FLOOD_RETRY_MS) }, Gone::Grace)
+    Action::Close(Close { after_queue: false, ..Close::retry(close::FLOODING, FIRST_MS) }, Gone::Grace)
 }
 
 /// How a connection ends whose bytes can't be read on.

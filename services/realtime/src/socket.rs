@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use streamit_domain::ConnectionId;
+use streamit_domain::{ConnectionId, UserId};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -88,6 +88,8 @@ impl Drop for Place {
 pub struct Socket {
     /// The node it is on.
     pub node: Arc<Node>,
+    /// Whose it is.
+    pub user: UserId,
     /// Where it is.
     pub place: Place,
     /// What waits for it.
@@ -177,7 +179,12 @@ impl Socket {
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT); // else it is as it always was
         let ended = self.converse(&stream, early, &mut decoder, &mut writer, &mut actions).await;
         // An error is a peer that is gone without a word.
-        let end = ended.unwrap_or(End { close: None, how: Gone::Grace, is_answer: false });
+        let mut end = ended.unwrap_or(End { close: None, how: Gone::Grace, is_answer: false });
+        if let Some(close) = end.close.take_if(|close| close.code == close::FLOODING) {
+            // One connection can't tell whether this was the first time.
+            let wait = self.node.floods.count(self.user).await;
+            end.close = Some(Close { after_queue: close.after_queue, ..Close::retry(close.code, wait) });
+        }
         // Before the close is on its way: whoever reads its code may come back at once.
         self.place.leave(end.how).await;
         if let Some(close) = end.close {

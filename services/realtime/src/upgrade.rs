@@ -138,8 +138,8 @@ async fn serve(node: Arc<Node>, mut ask: Ask, stream: TcpStream, early: Bytes) {
         }
     };
     let session = Session::new(node.limits);
-    let Admitted { place, pass, _user } = admitted;
-    let socket = Socket { node, place, outbox, session, pass: Some(pass) };
+    let Admitted { place, pass, user } = admitted;
+    let socket = Socket { node, user: user.id(), place, outbox, session, pass: Some(pass) };
     socket.run(stream, early).await;
 }
 
@@ -148,7 +148,7 @@ struct Admitted {
     place: Place,
     /// Until the room has answered.
     pass: Pass,
-    _user: OfUser,
+    user: OfUser,
 }
 
 /// Waits for a turn at the door, then for everything that is asked there.
@@ -167,7 +167,7 @@ async fn let_in(
     outbox.heard(node.now().up);
     let entered = tokio::time::timeout(ADMISSION, enter(node, ask, outbox, &mut pass)).await;
     let (place, user) = entered.unwrap_or_else(|_| Err(no_capacity(node)))?;
-    Ok(Admitted { place, pass, _user: user })
+    Ok(Admitted { place, pass, user })
 }
 
 async fn enter(
@@ -187,6 +187,9 @@ async fn enter(
         Refused::Bad => refuse(Code::Unauthenticated),
         Refused::Unknown => no_capacity(node),
     })?;
+    if let Some(wait) = node.floods.wait(claims.sub).await {
+        return Err(Close::retry(close::FLOODING, wait));
+    }
     // Found by its session from here on: a session that ends while it is being admitted closes it.
     let user = node
         .connections

@@ -337,6 +337,19 @@ mod tests {
         assert_eq!(post("application/json", Body::from_stream(chunks)).await.unwrap_err().0, Code::TooLarge);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_without_end() {
+        use futures_util::StreamExt;
+        let begun = tokio::time::Instant::now();
+        // A byte every second, for ever.
+        let crawling = futures_util::stream::repeat(" ").then(async |byte| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, std::io::Error>(byte)
+        });
+        let refused = post("application/json", Body::from_stream(crawling)).await.unwrap_err();
+        assert_eq!((refused.0, begun.elapsed()), (Code::RequestTimeout, BODY_DEADLINE));
+    }
+
     #[tokio::test]
     async fn numbers_are_whole_and_within_their_range() {
         for age in ["0", "151", "-1", "1.5", "1e400", "true", "\"5\"", "{}", "99999999999999999999"] {

@@ -133,7 +133,8 @@ impl Keys {
     }
 
     /// Reads a token that one of the keys signed. Whether it has ended is left to the caller, who knows room time.
-    pub(crate) fn verify(&self, token: &str) -> Option<Claims> {
+    #[must_use]
+    pub fn verify(&self, token: &str) -> Option<Claims> {
         if token.len() > MAX_TOKEN {
             return None;
         }

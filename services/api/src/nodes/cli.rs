@@ -6,9 +6,9 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use secrecy::SecretString;
-use streamit_edge::SecretFile;
 use streamit_bus::Rooms;
 use streamit_bus::redis::{RedisOptions, RedisRooms};
+use streamit_edge::SecretFile;
 use streamit_telemetry::{SystemClock, SystemEntropy};
 use tokio_util::sync::{CancellationToken, DropGuard};
 

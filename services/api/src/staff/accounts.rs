@@ -12,6 +12,7 @@ use streamit_wire::Code;
 
 use super::By;
 use crate::app::App;
+use crate::audit::Origin;
 use crate::http::error::{ApiError, Result};
 use crate::identity::secrets;
 use crate::{announce, audit};
@@ -76,6 +77,20 @@ pub(crate) async fn change(app: &App, by: &By, target: UserId, change: &Change) 
         Ok(())
     })
     .await
+}
+
+/// Forgets a guest who was not here for long.
+pub(crate) async fn forget_guest(app: &App, guest: UserId) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    if panel::users::is_anonymised(&mut tx, guest).await? {
+        return Ok(()); // by another replica
+    }
+    let rooms = staff::anonymise(&mut tx, guest, &nobody(guest)?, app.now()).await?;
+    let note = Origin::system().did(Action::Anonymised).to(guest);
+    audit::write(app, &mut tx, note).await?;
+    tx.commit().await?;
+    tell(app, Told { revoked: None, rooms }).await;
+    Ok(())
 }
 
 /// Gives an account a new password, and ends its sessions. The password is shown to whoever asked for it and kept nowhere.

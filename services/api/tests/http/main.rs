@@ -19,6 +19,7 @@ mod panel;
 mod plumbing;
 #[path = "../../../shared/storage/tests/suite/proxy.rs"]
 mod proxy;
+mod retention;
 mod rooms;
 mod stopping;
 mod succession;

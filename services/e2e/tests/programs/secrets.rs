@@ -1,7 +1,7 @@
 //! Secrets in files, as container platforms mount them.
 
 use serde_json::json;
-use streamit_client::{Connection, Options};
+use streamit_client::{Connection, Http, Options};
 use streamit_e2e::{Answer, Plan};
 
 use crate::Desk;
@@ -45,6 +45,12 @@ async fn every_program_and_command_takes_its_secrets_from_files() {
             let url = format!("ws://{address}/ws/room/{}/?token={}", room.code, ana.token());
             let mut line = Connection::open_url(&url, Options::default()).await.unwrap();
             assert_eq!(line.closed().await.unwrap().code, 1013);
+            let http = Http::new(&format!("http://{address}")).unwrap();
+            assert_eq!(
+                http.raw("GET", "/readyz", None).await.unwrap().status,
+                503,
+                "balancers are told, too"
+            );
         })
         .await;
 }

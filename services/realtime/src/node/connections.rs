@@ -144,6 +144,14 @@ pub struct OfUser {
     connection: ConnectionId,
 }
 
+impl OfUser {
+    /// The user.
+    #[must_use]
+    pub fn id(&self) -> UserId {
+        self.user
+    }
+}
+
 impl Drop for OfUser {
     fn drop(&mut self) {
         let mut users = self.all.users[self.all.shard(self.user)].lock();

@@ -57,7 +57,8 @@ struct Header {
 }
 
 impl Decoder {
-    /// Takes in `input` and gives each complete message to `each`, in order, until it returns `false`.
+    /// Takes in `input` and gives each complete message to `each`, in order, until it returns `false`. What lies behind that
+    /// message is kept for the next call.
     ///
     /// # Errors
     /// When the stream can't be read on; messages before the fault have been given.
@@ -65,28 +66,42 @@ impl Decoder {
         let over = usize::try_from(self.skip).unwrap_or(usize::MAX).min(input.len());
         self.skip -= over as u64;
         let input = &input[over..];
-        let joined;
-        let mut rest = if self.partial.is_empty() {
-            input
+        let mut joined = std::mem::take(&mut self.partial);
+        if joined.is_empty() {
+            let used = self.read(input, &mut each)?;
+            self.partial = input[used..].to_vec();
         } else {
-            let mut bytes = std::mem::take(&mut self.partial);
-            bytes.extend_from_slice(input);
-            joined = bytes;
-            &joined
-        };
-        while let Some(header) = self.header(rest)? {
-            let end = header.size + header.payload;
-            if rest.len() < end {
+            // In place: a frame that comes byte by byte must not be copied with each of them.
+            joined.extend_from_slice(input);
+            let used = self.read(&joined, &mut each)?;
+            joined.drain(..used);
+            if used > 0 {
+                joined.shrink_to_fit(); // what is left may be two bytes, for hours
+            }
+            self.partial = joined;
+        }
+        Ok(())
+    }
+
+    /// How many bytes this holds, room for more included: at most four times [`MAX_MESSAGE`] and what was fed last.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.partial.capacity() + self.fragments.capacity()
+    }
+
+    /// Reads whole frames off `bytes`, and returns how many bytes they were.
+    fn read(&mut self, bytes: &[u8], each: &mut impl FnMut(Message) -> bool) -> Result<usize, Error> {
+        let mut used = 0;
+        while let Some(header) = self.header(&bytes[used..])? {
+            let (start, end) = (used + header.size, used + header.size + header.payload);
+            let Some(masked) = bytes.get(start..end) else { break };
+            let message = self.frame(&header, masked)?;
+            used = end;
+            if !each(message) {
                 break;
             }
-            let message = self.frame(&header, &rest[header.size..end])?;
-            rest = &rest[end..];
-            if !each(message) {
-                return Ok(());
-            }
         }
-        self.partial = rest.to_vec();
-        Ok(())
+        Ok(used)
     }
 
     fn header(&mut self, bytes: &[u8]) -> Result<Option<Header>, Error> {
@@ -251,6 +266,38 @@ mod tests {
             }
             assert_eq!((errors, out.as_slice()), (1, &[Message::Close(1009)][..]), "{size}");
         }
+    }
+
+    #[test]
+    fn what_lies_behind_the_last_message_that_was_wanted_is_kept() {
+        let bytes =
+            [frame(0x81, b"flood"), frame(0x81, b"flood"), frame(0x88, &4104u16.to_be_bytes())].concat();
+        let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+        for chunk in [&bytes[..bytes.len() - 1], &bytes[bytes.len() - 1..], &[]] {
+            decoder
+                .feed(chunk, |message| {
+                    out.push(message);
+                    false
+                })
+                .unwrap();
+        }
+        let flood = || Message::Text("flood".into());
+        assert_eq!(out, [flood(), flood(), Message::Close(4104)]);
+        assert_eq!(decoder.held(), 0);
+    }
+
+    #[test]
+    fn little_is_held_of_a_frame_that_has_hardly_begun() {
+        let mut decoder = Decoder::default();
+        let whole = frame(0x81, &vec![b'a'; MAX_MESSAGE]);
+        for byte in whole.chunks(1) {
+            decoder.feed(byte, |_| true).unwrap();
+        }
+        assert_eq!(decoder.held(), 0);
+        let (most, rest) = whole.split_at(whole.len() - 1);
+        decoder.feed(most, |_| true).unwrap();
+        decoder.feed(&[rest, &whole[..2]].concat(), |_| true).unwrap();
+        assert!(decoder.held() <= 16, "{}", decoder.held());
     }
 
     #[test]

@@ -26,6 +26,9 @@ use crate::stall::Stream;
 
 /// How long a client may take to send its headers, and to ask for anything at all.
 const HEADERS: Duration = Duration::from_secs(10);
+/// The largest head of a request (its first line and headers) over HTTP/1, in bytes; HTTP/2 has 16 KiB. So much may be kept
+/// for everybody who is at the door.
+const HEAD: usize = 32 * 1024;
 /// How long it may take to ask for something when seats are scarce.
 const HURRY: Duration = Duration::from_secs(2);
 /// How many connections may wait to be taken. The system may allow fewer.
@@ -157,7 +160,7 @@ async fn connection(
         }
     });
     let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEAD);
     http.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
     let serving = http.serve_connection_with_upgrades(TokioIo::new(Stream::new(stream)), service);
     tokio::pin!(serving);
@@ -187,12 +190,17 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn who_asks_for_nothing_gives_up_his_seat() {
+    async fn serving() -> SocketAddr {
         let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(|| async { "here" }));
         tokio::spawn(serve(listener, router, CancellationToken::new()));
+        address
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_gives_up_his_seat() {
+        let address = serving().await;
         // The beginning of both versions of HTTP, or of neither.
         let silent = ["", "P", "PRI * HTTP/2.0\r\n"].map(|start| async move {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -204,6 +212,29 @@ mod tests {
             assert!(begun.elapsed() >= HEADERS / 2, "{start:?} after {:?}", begun.elapsed());
         });
         let [a, b, c] = silent;
+        // With its first request, and with one after it.
+        let crawling = ["", "GET / HTTP/1.1\r\nhost: x\r\n\r\n"].map(|before| async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut answer = [0; 1024];
+            if !before.is_empty() {
+                stream.write_all(before.as_bytes()).await.unwrap();
+                let read = stream.read(&mut answer).await.unwrap();
+                assert!(answer[..read].ends_with(b"here"));
+            }
+            let begun = Instant::now();
+            let request = b"GET / HTTP/1.1\r\nhost: x\r\nx-padding: ".iter().chain(std::iter::repeat(&b'x'));
+            for byte in request {
+                let pause = Duration::from_millis(100);
+                let Ok(()) = stream.write_all(std::slice::from_ref(byte)).await else { break };
+                match tokio::time::timeout(pause, stream.read(&mut answer)).await {
+                    Err(_) => assert!(begun.elapsed() < HEADERS * 2, "a byte now and then is no request"),
+                    Ok(Ok(1..)) => panic!("{answer:?} is an answer"),
+                    Ok(_) => break,
+                }
+            }
+            assert!(begun.elapsed() >= HEADERS / 2, "cut off after {:?}", begun.elapsed());
+        });
+        let [d, e] = crawling;
         let asking = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
@@ -211,6 +242,23 @@ mod tests {
             stream.read_to_string(&mut answer).await.unwrap();
             assert!(answer.ends_with("here"), "{answer}");
         };
-        tokio::join!(a, b, c, asking);
+        tokio::join!(a, b, c, d, e, asking);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_told_so_and_not_kept() {
+        let address = serving().await;
+        for (headers, each, status) in
+            [(1, HEAD / 2, "200"), (90, 100, "200"), (1, HEAD, "431"), (101, 1, "431")]
+        {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let lines: String = (0..headers).map(|n| format!("x-{n}: {}\r\n", "a".repeat(each))).collect();
+            let request = format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}\r\n");
+            // Not even its end is waited for; and what would come too late to be read would have the answer thrown away.
+            stream.write_all(&request.as_bytes()[..request.len().min(HEAD)]).await.unwrap();
+            let mut answer = vec![0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, format!("HTTP/1.1 {status}").as_bytes(), "{headers} headers of {each}");
+        }
     }
 }

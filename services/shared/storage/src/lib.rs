@@ -38,6 +38,7 @@ pub mod outbox;
 pub mod panel;
 pub mod participants;
 pub mod reports;
+pub mod retention;
 pub mod rooms;
 pub mod sessions;
 pub mod staff;

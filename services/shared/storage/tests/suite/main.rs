@@ -33,6 +33,7 @@ mod outbox;
 mod panel;
 mod playback;
 mod proxy;
+mod retention;
 mod roles;
 mod rooms;
 mod schema;
