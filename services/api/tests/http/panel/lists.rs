@@ -63,19 +63,20 @@ async fn lists_are_paged_forth_and_back_without_gap_or_repetition() {
         world.advance(1);
         world.guest(&format!("Guest {n:03}")).await;
     }
-    for sort in ["newest", "oldest"] {
-        let (first, forth) =
-            walk(&world, &root, &format!("/admin/users/?kind=guest&sort={sort}"), "next").await;
+    let users = |sort: &str| format!("/admin/users/?kind=guest&sort={sort}");
+    let log = "/admin/audit/?action=account.guest".to_owned();
+    for (list, is_newest) in [(users("newest"), true), (users("oldest"), false), (log, true)] {
+        let (last, forth) = walk(&world, &root, &list, "next").await;
         let names: Vec<String> = forth.iter().flatten().cloned().collect();
         let mut expected: Vec<String> = (0..120).map(|n| format!("Guest {n:03}")).collect();
-        if sort == "newest" {
+        if is_newest {
             expected.reverse();
         }
-        assert_eq!(names, expected, "{sort}");
-        assert_eq!(forth.iter().map(Vec::len).collect::<Vec<_>>(), [50, 50, 20], "{sort}");
-        let (_, mut back) = walk(&world, &root, &first, "prev").await;
+        assert_eq!(names, expected, "{list}");
+        assert_eq!(forth.iter().map(Vec::len).collect::<Vec<_>>(), [50, 50, 20], "{list}");
+        let (_, mut back) = walk(&world, &root, &last, "prev").await;
         back.reverse();
-        assert_eq!(back, forth, "{sort}");
+        assert_eq!(back, forth, "{list}");
     }
 }
 
