@@ -54,11 +54,11 @@ impl Origin {
 
     /// The same, now that it is known who it is.
     pub(crate) fn known(self, user: &User) -> Self {
-        self.as_user(user.id, user.is_guest)
+        self.known_as(user.id, user.is_guest)
     }
 
     /// The same, for somebody who has just become known.
-    pub(crate) fn as_user(self, user: UserId, is_guest: bool) -> Self {
+    pub(crate) fn known_as(self, user: UserId, is_guest: bool) -> Self {
         Self { kind: if is_guest { ActorKind::Guest } else { ActorKind::User }, actor: Some(user), ..self }
     }
 

@@ -190,7 +190,7 @@ async fn come_in(app: &App, visit: &Visit, user: &NewUser, status: StatusCode) -
     let opened = open_session(app, &mut tx, user.id, visit, user.created_at).await?;
     let is_guest = user.email.is_none();
     let action = if is_guest { Action::GuestCame } else { Action::Registered };
-    audit::write(app, &mut tx, visit.origin.clone().as_user(user.id, is_guest).did(action)).await?;
+    audit::write(app, &mut tx, visit.origin.clone().known_as(user.id, is_guest).did(action)).await?;
     tx.commit().await?;
     opened.respond(app, &user.display_name, is_guest, status)
 }

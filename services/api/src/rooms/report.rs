@@ -59,7 +59,7 @@ pub(crate) async fn report(
     let now = app.now();
     let mut tx = app.store.begin().await?;
     let own = participants::get(&mut tx, room, caller.user).await?;
-    if !own.is_some_and(|own| own.joined_at.is_some()) {
+    if own.is_none_or(|own| own.joined_at.is_none()) {
         return Err(Code::NotApproved.into());
     }
     let mut user = body.user;

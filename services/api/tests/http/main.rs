@@ -7,6 +7,7 @@ mod support;
 mod audit;
 mod auth;
 mod crowds;
+mod generated;
 mod grpc;
 mod headers;
 mod limits;

@@ -37,8 +37,12 @@ fn calls() -> Vec<(String, Value)> {
             "rooms/settings",
             json!({"room_id": room, "is_chat_enabled": true, "host_grace_seconds": 30,
             "on_host_lost": "wait", "expiry_days": 7, "sync_threshold_ms": 2000,
-            "readiness": "soft", "drift_enter_ms": 60, "drift_leave_ms": 20, "drift_seek_ms": 1200}),
+            "readiness": "soft", "drift_enter_ms": 60, "drift_leave_ms": 20, "drift_seek_ms": 1200,
+            "is_locked": true, "is_chat_locked": true, "slow_mode_seconds": 5, "blocked_words": ["x"]}),
         ),
+        ("rooms/erase", json!({"room_id": room, "seq": 1})),
+        ("rooms/erase", json!({"room_id": room, "user_id": user})),
+        ("rooms/report", json!({"room_id": room, "user_id": user, "seq": 1, "reason": "SPAM", "note": "x"})),
         (
             "rooms/source",
             json!({"room_id": room, "url": "https://example.org/", "title": "A film",
