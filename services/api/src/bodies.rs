@@ -26,6 +26,8 @@ pub const KINDS: &[(&str, Read)] = &[
     ("OfPerson", read::<rooms::moderate::OfPerson>),
     ("Mute", read::<rooms::moderate::Mute>),
     ("Cohost", read::<rooms::moderate::Cohost>),
+    ("Erase", read::<rooms::erase::Erase>),
+    ("Report", read::<rooms::report::Report>),
 ];
 
 fn read<T: Input>(request: Request) -> BoxFuture<'static, Option<Response>> {

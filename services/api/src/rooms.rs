@@ -11,7 +11,7 @@ pub(crate) mod manage;
 mod messages;
 pub(crate) mod moderate;
 pub(crate) mod open;
-mod report;
+pub(crate) mod report;
 
 use axum::Router;
 use axum::routing::{get, post};

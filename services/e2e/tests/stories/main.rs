@@ -13,6 +13,8 @@ mod pressure;
 mod resume;
 mod revocation;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use streamit_client::{ChatMessage, Event};
 use streamit_e2e::{Person, Room, Seat, System, Systems};
 
@@ -58,4 +60,10 @@ async fn only_one_is_missed(host: &mut Seat, goes: Seat, back: &mut [Seat]) {
         host.hears("back").await;
     }
     assert!(told.len() == 1, "{told:?}");
+}
+
+/// A number that no other call in this process gives.
+fn fresh() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

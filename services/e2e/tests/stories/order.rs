@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use streamit_client::{Event, Options};
 use streamit_e2e::{Answer, Person, Room, Seat, System, on_both};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 on_both! {
     crate::SYSTEMS;
@@ -37,7 +36,7 @@ async fn set(room: &Room, settings: Value) {
 
 /// Says something and gives what comes of it: the code of a refusal, or nothing when it was said.
 async fn says(seat: &mut Seat, text: &str) -> Option<String> {
-    let id = Uuid::new_v4().to_string();
+    let id = format!("said-{}", crate::fresh());
     seat.send(&json!({"type": "CHAT_MESSAGE", "message": text, "client_id": id})).await;
     seat.waits("an answer", |event| match event {
         Event::ChatMessage(said) if said.client_id.as_deref() == Some(&id) => Some(None),

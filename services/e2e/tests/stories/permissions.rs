@@ -307,11 +307,9 @@ impl<'a> Party<'a> {
     async fn sends(&mut self, role: Role, name: &str, target: uuid::Uuid) -> Option<String> {
         let (host, room) = (self.host.clone(), self.room.clone());
         let (_, seat) = self.seats.iter_mut().find(|(other, _)| *other == role)?;
-        let text = uuid::Uuid::new_v4().to_string();
         // A position that nobody else asks for.
-        let time = f64::from(
-            text.as_bytes().iter().fold(0_u32, |sum, byte| sum * 31 % 1_000_003 + u32::from(*byte)),
-        );
+        let n = crate::fresh();
+        let (text, time) = (format!("said-{n}"), f64::from(n) + 0.25);
         seat.send(
             &json!({"type": name, "user_id": target, "time": time, "message": text, "client_id": text}),
         )
