@@ -30,6 +30,15 @@ async fn again(system: &System, person: &Person, name: &str) -> Person {
     system.person(account, person.address, 0)
 }
 
+/// A seat on each node.
+async fn on_each_node(room: &Room, person: &Person) -> Vec<Seat> {
+    let mut seats = Vec::new();
+    for node in 0..3 {
+        seats.push(room.join_on(node, person).await);
+    }
+    seats
+}
+
 async fn set(room: &Room, settings: Value) {
     room.host_does("settings", settings).await;
 }
@@ -51,14 +60,8 @@ async fn says(seat: &mut Seat, text: &str) -> Option<String> {
 async fn what_a_muted_person_says_reaches_nobody_from_that_moment_on(system: &System) {
     let (ana, bo) = (system.guest("Ana").await, system.guest("Bo").await);
     let room = ana.public_room().await;
-    let mut seats = Vec::new();
-    for node in 0..3 {
-        seats.push(room.join_on(node, &ana).await);
-    }
-    let mut tabs = Vec::new();
-    for node in 0..3 {
-        tabs.push(room.join_on(node, &bo).await);
-    }
+    let mut seats = on_each_node(&room, &ana).await;
+    let mut tabs = on_each_node(&room, &bo).await;
     for round in 0..30 {
         ana.http().mute(room.id, bo.id()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(round % 2)).await; // at once, and 1 ms after
@@ -82,10 +85,7 @@ async fn a_banned_guest_stays_out_under_a_new_name(system: &System) {
     let (ana, bo) = (system.guest("Ana").await, system.guest("Bo").await);
     let room = ana.public_room().await;
     let mut host = room.join_on(0, &ana).await;
-    let mut tabs = Vec::new();
-    for node in 0..3 {
-        tabs.push(room.join_on(node, &bo).await);
-    }
+    let mut tabs = on_each_node(&room, &bo).await;
     ana.http().ban(room.id, bo.id()).await.unwrap();
     let answered = Instant::now();
     for tab in &mut tabs {
@@ -108,10 +108,7 @@ async fn a_slow_room_is_slow_in_every_tab_and_on_every_node(system: &System) {
     let (ana, bo) = (system.guest("Ana").await, system.guest("Bo").await);
     let room = ana.public_room().await;
     let mut host = room.join_on(0, &ana).await;
-    let mut tabs = Vec::new();
-    for node in 0..3 {
-        tabs.push(room.join_on(node, &bo).await);
-    }
+    let mut tabs = on_each_node(&room, &bo).await;
     set(&room, json!({"slow_mode_seconds": 3600})).await;
     assert_eq!(says(&mut tabs[0], "one").await, None);
     for tab in &mut tabs {
@@ -184,10 +181,7 @@ async fn all_see_erased(seats: &mut [Seat], since: Instant, seqs: &[u64]) {
 async fn an_erased_message_vanishes_everywhere(system: &System) {
     let (ana, bo) = (system.guest("Ana").await, system.guest("Bo").await);
     let room = ana.public_room().await;
-    let mut seats = Vec::new();
-    for node in 0..3 {
-        seats.push(room.join_on(node, &ana).await);
-    }
+    let mut seats = on_each_node(&room, &ana).await;
     let mut bo_sits = room.join_on(1, &bo).await;
     bo_sits.say("oops").await;
     bo_sits.say("fine").await;
