@@ -111,7 +111,7 @@ impl World {
         let here = self.api.verify(token);
         // The api knows room time elsewhere, and so leaves it to who asks.
         let in_time = |claims: &Claims| {
-            !claims.is_expired(now) && claims.iat.saturating_mul(1_000) <= (NOW + 60) * 1_000
+            !claims.is_expired(now) && !claims.is_early(now)
         };
         assert_eq!(here.filter(in_time), there, "the api and a node disagree: {token}");
         there
@@ -163,7 +163,8 @@ impl Signer {
 /// Whether these claims count now.
 fn count(claims: &[u8]) -> Option<Claims> {
     let claims: Claims = serde_json::from_slice(claims).ok()?;
-    let in_time = claims.iat <= NOW + 60 && NOW < claims.exp.saturating_add(60);
+    let begins = claims.iat.max(claims.nbf.unwrap_or(i64::MIN));
+    let in_time = begins <= NOW + 60 && NOW < claims.exp.saturating_add(60);
     (claims.iss == ISSUER && claims.aud == AUDIENCE && in_time).then_some(claims)
 }
 

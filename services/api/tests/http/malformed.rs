@@ -103,7 +103,9 @@ async fn no_malformed_body_is_ever_more_than_bad_input() {
                 let fits = good[field].is_boolean() && wrong.is_boolean();
                 let ignored =
                     matches!((*field).as_str(), "password") && call == "rooms/join" && wrong.is_string();
-                if fits || ignored {
+                // Nothing may be said that is in no list.
+                let is_list = field == "blocked_words" && wrong.is_array();
+                if fits || ignored || is_list {
                     continue;
                 }
                 let mut body = good.clone();
