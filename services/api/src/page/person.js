@@ -7,8 +7,8 @@ import { icon, make, show, write } from './dom.js';
 import { isInCharge, may } from './rules.js';
 
 const ROLES = { HOST: ['Host', 'badge host'], COHOST: ['Co-host', 'badge'] };
-/** For how many seconds one may be muted; null is without end. */
-const MUTES = [[300, 'Mute for 5 min'], [3600, 'Mute for 1 hour'], [null, 'Mute without end']];
+/** For how many seconds one may be muted, as it goes on after "Mute for"; null is without end. */
+const MUTES = [[300, '5 min'], [3600, '1 hour'], [null, 'good']];
 /** What can be had behind "More". */
 const DEEDS = ['cohost', 'transfer', 'mute', 'unmute', 'erase', 'ban', 'report'];
 
@@ -40,18 +40,24 @@ export function personRow(id, { act, ask, toggle, report }) {
     more: make('button', { type: 'button', class: 'icon more', 'aria-expanded': 'false' }, icon('more')),
     actions: make('div', { class: 'actions', hidden: true }),
   };
-  const action = (label, run, className = 'quiet') => {
+  const action = (label, run, className = 'quiet', place = parts.actions) => {
     const button = make('button', { type: 'button', class: className }, label);
     button.addEventListener('click', () => run(button));
-    parts.actions.append(button);
+    place.append(button);
     return button;
   };
   const name = () => parts.member.name;
   parts.cohost = action('', (button) => act('cohost', button, { on: parts.member.role !== 'COHOST' }), 'quiet cohost');
   parts.transfer = action('Make host', (button) => ask(button, `Make ${name()} host in your place?`,
     (yes) => act('transfer', yes)), 'quiet transfer');
-  parts.mutes = MUTES.map(([seconds, label]) => action(label,
-    (button) => act('mute', button, seconds === null ? {} : { seconds }), `quiet mute mute-${seconds ?? 'on'}`));
+  parts.mute = make('div', { class: 'mute' }, make('span', { 'aria-hidden': 'true' }, 'Mute for'));
+  parts.actions.append(parts.mute);
+  parts.mutes = MUTES.map(([seconds, label]) => {
+    const run = (button) => act('mute', button, seconds === null ? {} : { seconds });
+    const button = action(label, run, `quiet mute-${seconds ?? 'on'}`, parts.mute);
+    button.setAttribute('aria-label', `Mute for ${label}`);
+    return button;
+  });
   parts.unmute = action('Let them chat', (button) => act('unmute', button), 'quiet unmute');
   parts.erase = action('Take back all messages', (button) => ask(button, `Take back all that ${name()} has said?`,
     (yes) => act('erase', yes)), 'quiet erase');
@@ -105,9 +111,9 @@ export function fillPerson(parts, member, room, { isOpen, isMuted, isLoading }) 
   show(parts.actions, isOpen);
   write(parts.cohost, role === 'COHOST' ? 'No longer co-host' : 'Make co-host');
   for (const deed of ['cohost', 'transfer', 'erase', 'ban', 'report']) show(parts[deed], mayDo(deed));
-  for (const mute of parts.mutes) show(mute, !isMuted && mayDo('mute'));
+  show(parts.mute, !isMuted && mayDo('mute'));
   show(parts.unmute, isMuted && mayDo('unmute'));
   // Whoever held what is gone now holds what has taken its place.
-  if (parts.mutes.includes(held) && held.hidden) parts.unmute.focus();
+  if (parts.mutes.includes(held) && parts.mute.hidden) parts.unmute.focus();
   else if (held === parts.unmute && held.hidden) parts.mutes[0].focus();
 }
