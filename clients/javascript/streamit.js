@@ -1826,7 +1826,8 @@ export class Room extends EventTarget {
     const message = /** @type {Message} */ (frame);
     // Who sends the same twice is answered with what is stored, which may have been shown long ago.
     if (this.#keep(message)) {
-      if (message.user_id === this.you?.id) this.#saidAt = this.#now();
+      // What was said while there was no slow mode does not count in it.
+      if (message.user_id === this.you?.id && this.#slowMs > 0) this.#saidAt = this.#now();
       this.#emit('message', message);
     }
     this.#settleOwn(message);
@@ -1934,7 +1935,7 @@ export class Room extends EventTarget {
   #onerror(frame) {
     const { code, message, client_id: clientId, retry_in_ms: retryInMs } = frame;
     // Said in another window, or before this one was opened.
-    if (code === 'SLOW_MODE' && retryInMs > 0) this.#saidAt = this.#now() + retryInMs - this.#slowMs;
+    if (code === 'SLOW_MODE' && retryInMs > 0 && this.#slowMs > 0) this.#saidAt = this.#now() + retryInMs - this.#slowMs;
     if (clientId !== undefined) this.#settle(clientId, new RoomError(code, message, retryInMs ?? null));
     this.#emit('refused', frame);
   }

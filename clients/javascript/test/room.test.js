@@ -91,19 +91,21 @@ test('in slow mode one knows when one may go on, whoever tells it', async () => 
   const here = visit();
   await here.dial();
   here.answering();
-  here.participants({ slow_mode_seconds: 30, is_chat_locked: false });
+  here.participants({ slow_mode_seconds: 0, is_chat_locked: false });
   here.history();
   here.playback();
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(1, 'mine, before', { user_id: BO.id }) });
+  here.socket.hear({ type: 'ROOM_UPDATED', slow_mode_seconds: 30 });
   assert.equal([here.room.slowUntil, here.room.settings.is_chat_locked], [null, false]);
-  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(1, 'of another') });
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(2, 'of another') });
   assert.equal(here.room.slowUntil, null);
-  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(2, 'mine, from another tab', { user_id: BO.id }) });
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(3, 'mine, from another tab', { user_id: BO.id }) });
   const until = here.time.now() + 30_000;
   assert.equal(here.room.slowUntil, until);
   await here.time.pass(10_000);
   assert.equal(here.room.slowUntil, until);
   // A resent message is answered with what is stored, which was said long ago.
-  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(2, 'mine, from another tab', { user_id: BO.id }) });
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(3, 'mine, from another tab', { user_id: BO.id }) });
   assert.equal(here.room.slowUntil, until);
   await here.time.pass(20_001);
   assert.equal(here.room.slowUntil, null);

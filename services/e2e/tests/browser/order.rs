@@ -61,18 +61,21 @@ async fn a_host_mutes_takes_back_and_locks_and_the_others_see_it() {
     bo.sees(&format!("!{HINDERED}")).await;
     ana.chooses("#set-slow", "3600").await;
     bo.sees("document.querySelector('#chat-text').placeholder.includes('1 h')").await;
+    bo.clicks("#chat-send").await;
+    ana.reads("later").await;
+    bo.types("#chat-text", "much after").await;
     bo.is_told("Slow mode").await;
     bo.sees("/\\d/.test(document.querySelector('#chat-clock').innerText)").await;
     bo.sees("document.querySelector('#chat-send').disabled").await;
     ana.chooses("#set-slow", "0").await;
     bo.sees(&format!("!{HINDERED}")).await;
     bo.clicks("#chat-send").await;
-    ana.reads("later").await;
+    ana.reads("much after").await;
 
     // What is refused for its wording can be worded anew.
     ana.types("#set-words", "spoil*\nthe  end").await;
     ana.clicks("#set-locked").await;
-    ana.sees("document.querySelector('#set-locked').checked").await;
+    ana.sees("streamit.room.settings.is_locked === true").await; // and so are the words, which went first
     bo.says("What a spoiler").await;
     bo.clicks("#chat-log .failed .again").await;
     bo.sees("document.querySelector('#chat-text').value === 'What a spoiler'").await;
@@ -83,7 +86,7 @@ async fn a_host_mutes_takes_back_and_locks_and_the_others_see_it() {
     cy.is_at("gone").await;
     cy.sees("document.querySelector('#gone-title').innerText === 'The room is locked'").await;
     ana.clicks("#set-locked").await;
-    ana.sees("!document.querySelector('#set-locked').checked").await;
+    ana.sees("streamit.room.settings.is_locked === false").await;
     cy.clicks("#gone-again").await;
     cy.is_in_room().await;
 
