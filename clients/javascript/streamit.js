@@ -1245,7 +1245,7 @@ export class RoomError extends Error {
  * @property {string} message
  * @property {string} created_at
  * @property {string} [client_id]
- * @property {boolean} [erased]
+ * @property {boolean} [erased] a tombstone: it was taken back, and `message` is empty
  */
 
 /**
@@ -1268,7 +1268,7 @@ export class RoomError extends Error {
  * | `joined`, `left` | somebody came or went |
  * | `history` | messages came at once: added when `resumed`, else they replace all there were |
  * | `message` | somebody said something |
- * | `erased` | a message was taken back |
+ * | `erased` | a message was taken back: in {@link Room#messages} a tombstone stands in its place, `erased` and without its text; `{seq}` |
  * | `playback` | the film stands, runs or jumps |
  * | `readiness` | who can't go on |
  * | `host` | somebody else is host |
@@ -1352,6 +1352,8 @@ export class Room extends EventTarget {
   #resend;
   #tag;
   #said = 0;
+  /** When one's last message was said, as far as slow mode is concerned. */
+  #saidAt = -Infinity;
   /** What was told last of one's own player. @type {['READY'|'BUFFERING', number|undefined]|null} */
   #report = null;
 
@@ -1399,6 +1401,22 @@ export class Room extends EventTarget {
     return this.you !== null && (this.you.id === this.hostId || this.you.role === 'COHOST');
   }
 
+  /**
+   * Where the room is in slow mode: until when one's next message would be refused (`SLOW_MODE`), on the monotonic clock
+   * (`performance.now()`). Null when one may say something now. What was said before this page knew of it is learnt from
+   * the first refusal. Host and co-hosts never wait.
+   *
+   * @returns {number|null}
+   */
+  get slowUntil() {
+    const until = this.#saidAt + this.#slowMs;
+    return this.#slowMs > 0 && !this.mayControl && until > this.#now() ? until : null;
+  }
+
+  get #slowMs() {
+    return Number(this.settings.slow_mode_seconds ?? 0) * 1000;
+  }
+
   /** Connects, and stays connected until {@link Room#close} or until the server says that it is over. */
   connect() {
     if (this.status !== 'idle' && this.status !== 'closed') return;
@@ -1426,7 +1444,9 @@ export class Room extends EventTarget {
    * Says something. Sent again after a reconnect until the server has it, which keeps it once.
    *
    * @param {string} text 1 to 500 characters
-   * @returns {Promise<Message>} the message as it was stored; rejected with a {@link RoomError}
+   * @returns {Promise<Message>} the message as it was stored; rejected with a {@link RoomError}: `SLOW_MODE` and
+   *   `RATE_LIMITED` tell in `retryInMs` how long to wait, `MUTED`, `CHAT_LOCKED`, `CHAT_DISABLED` and `WORD_BLOCKED` why
+   *   it is of no use
    */
   say(text) {
     const message = String(text).trim();
@@ -1766,7 +1786,7 @@ export class Room extends EventTarget {
     const role = this.members.find(({ id }) => id === (frame.you?.id ?? this.you?.id))?.role;
     if (frame.you ?? this.you) this.you = { ...(frame.you ?? this.you), ...(role && { role }) };
     if (frame.node !== undefined) this.node = frame.node;
-    this.#learnSettings(frame, ['is_chat_enabled', 'readiness', 'drift']);
+    this.#learnSettings(frame, ['is_chat_enabled', 'is_chat_locked', 'slow_mode_seconds', 'readiness', 'drift']);
     const { source } = frame;
     const isOther = source !== undefined && JSON.stringify(source) !== JSON.stringify(this.source);
     if (isOther) this.source = source;
@@ -1805,7 +1825,11 @@ export class Room extends EventTarget {
   #onmessage({ type, ...frame }) {
     const message = /** @type {Message} */ (frame);
     // Who sends the same twice is answered with what is stored, which may have been shown long ago.
-    if (this.#keep(message)) this.#emit('message', message);
+    if (this.#keep(message)) {
+      // What was said while there was no slow mode does not count in it.
+      if (message.user_id === this.you?.id && this.#slowMs > 0) this.#saidAt = this.#now();
+      this.#emit('message', message);
+    }
     this.#settleOwn(message);
   }
 
@@ -1910,6 +1934,8 @@ export class Room extends EventTarget {
   /** @param {Frame} frame */
   #onerror(frame) {
     const { code, message, client_id: clientId, retry_in_ms: retryInMs } = frame;
+    // Said in another window, or before this one was opened.
+    if (code === 'SLOW_MODE' && retryInMs > 0 && this.#slowMs > 0) this.#saidAt = this.#now() + retryInMs - this.#slowMs;
     if (clientId !== undefined) this.#settle(clientId, new RoomError(code, message, retryInMs ?? null));
     this.#emit('refused', frame);
   }
@@ -2034,6 +2060,21 @@ export class ApiError extends Error {
  * @property {number} expires_in seconds
  * @property {string} refresh_token
  * @property {number} obtained_at when, on the machine's clock
+ */
+
+/**
+ * Something that was done in a room.
+ *
+ * @typedef {object} AuditEntry
+ * @property {string} id
+ * @property {string} at
+ * @property {string} action as `moderation.banned`
+ * @property {'GUEST'|'USER'|'STAFF'|'SYSTEM'|'UNKNOWN'} actor_kind
+ * @property {{id: string, name: string|null}|null} actor who did it
+ * @property {{id: string, name: string|null}|null} target to whom
+ * @property {any} before how it was
+ * @property {any} after how it is since
+ * @property {string|null} reason
  */
 
 /**
@@ -2209,7 +2250,7 @@ export class StreamIt {
 
   /**
    * Does something with a room: `on(code, 'settings', {readiness: 'strict'})`, `on(code, 'source', {url})`,
-   * `on(code, 'approve', {user_id})`, `on(code, 'leave')`.
+   * `on(code, 'approve', {user_id})`, `on(code, 'mute', {user_id, seconds: 300})`, `on(code, 'leave')`.
    *
    * @param {string} code
    * @param {string} action the last part of the path
@@ -2217,6 +2258,61 @@ export class StreamIt {
    */
   on(code, action, fields = {}) {
     return this.call('POST', `/api/rooms/${action}/`, { code, ...fields });
+  }
+
+  /**
+   * Takes back one message, or all that somebody said: one's own, and as host or co-host those of others.
+   *
+   * @param {string} code
+   * @param {{seq: number}|{user_id: string}} which
+   * @returns {Promise<{erased: number}>} how many there were
+   */
+  erase(code, which) {
+    return this.on(code, 'erase', which);
+  }
+
+  /**
+   * Tells those who run the server of somebody, of something said, or of the room.
+   *
+   * @param {string} code
+   * @param {object} about
+   * @param {string} [about.user_id] of whom
+   * @param {number} [about.seq] of which message
+   * @param {'SPAM'|'ABUSE'|'HATE'|'SEXUAL'|'ILLEGAL'|'OTHER'} about.reason `OTHER` wants a note
+   * @param {string} [about.note] at most 1,000 characters
+   * @returns {Promise<{report_id: string}>}
+   */
+  report(code, about) {
+    return this.on(code, 'report', about);
+  }
+
+  /**
+   * Who was banned, for host and co-hosts; the first 500.
+   *
+   * @param {string} code
+   * @returns {Promise<{id: string, display_name: string, is_guest: boolean}[]>}
+   */
+  bans(code) {
+    return this.call('GET', `/api/rooms/${encodeURIComponent(code)}/bans/`);
+  }
+
+  /**
+   * What was done in a room, for its host, the newest first.
+   *
+   * @param {string} code
+   * @param {object} [page]
+   * @param {string} [page.before] the `id` of the last entry one has
+   * @param {number} [page.limit] 50 unless said otherwise, 200 at most
+   * @param {string} [page.action] only of this kind, as `moderation.banned`
+   * @returns {Promise<{entries: AuditEntry[], has_more: boolean}>}
+   */
+  audit(code, { before, limit, action } = {}) {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries({ before, limit, action })) {
+      if (value !== undefined) query.set(name, String(value));
+    }
+    const behind = String(query) && `?${query}`;
+    return this.call('GET', `/api/rooms/${encodeURIComponent(code)}/audit/${behind}`);
   }
 
   /**

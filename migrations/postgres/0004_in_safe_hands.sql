@@ -14,18 +14,21 @@ CREATE INDEX rooms_created_at_idx ON rooms (created_at, id);
 -- When somebody last spoke, kept in rooms with slow mode only.
 ALTER TABLE participants ADD COLUMN last_said_at BIGINT;
 
+-- Where somebody last joined from, as a keyed hash: a ban holds for guests from there, too.
+ALTER TABLE participants ADD COLUMN network TEXT;
+
 -- Erasures of a room are numbered, so that who missed the news of one can ask.
 ALTER TABLE chat_heads ADD COLUMN erasures BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE messages ADD COLUMN erasure BIGINT;
 CREATE INDEX messages_erasure_idx ON messages (room_id, erasure) WHERE erasure IS NOT NULL;
 CREATE INDEX messages_created_at_idx ON messages (created_at, room_id, seq);
 
--- Guests banned from a room are known by where they came from, for a while. The network is a keyed hash of an address
+-- Whoever is banned from a room is known by where they came from, for a while, lest they come back as a guest. The network is a keyed hash of an address
 -- (IPv6: of its /64).
 CREATE TABLE room_bans (
     room_id    UUID   NOT NULL REFERENCES rooms (id),
     network    TEXT   NOT NULL,
-    -- The guest who was banned.
+    -- Who was banned.
     user_id    UUID   NOT NULL REFERENCES users (id),
     created_at BIGINT NOT NULL,
     until      BIGINT NOT NULL,

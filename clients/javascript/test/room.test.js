@@ -77,6 +77,53 @@ test('a message that is taken back leaves an empty place', async () => {
   assert.equal([here.room.messages[0].message, here.room.messages[0].erased, here.room.messages[1].message], ['', true, 'b']);
 });
 
+test('what was taken back while one was away is a tombstone after coming back', async () => {
+  const here = visit();
+  await here.come([said(1, 'a'), said(2, 'b'), said(3, 'c')]);
+  await here.fallBack();
+  await here.welcome([], { resumed: true, head: 3 });
+  for (const seq of [1, 3, 77]) here.socket.hear({ type: 'MESSAGE_ERASED', seq });
+  assert.equal(here.room.messages.map(({ message, erased }) => [message, erased]), [['', true], ['b', undefined], ['', true]]);
+  assert.equal(here.of('erased').map(({ seq }) => seq), [1, 3, 77]);
+});
+
+test('in slow mode one knows when one may go on, whoever tells it', async () => {
+  const here = visit();
+  await here.dial();
+  here.answering();
+  here.participants({ slow_mode_seconds: 0, is_chat_locked: false });
+  here.history();
+  here.playback();
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(1, 'mine, before', { user_id: BO.id }) });
+  here.socket.hear({ type: 'ROOM_UPDATED', slow_mode_seconds: 30 });
+  assert.equal([here.room.slowUntil, here.room.settings.is_chat_locked], [null, false]);
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(2, 'of another') });
+  assert.equal(here.room.slowUntil, null);
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(3, 'mine, from another tab', { user_id: BO.id }) });
+  const until = here.time.now() + 30_000;
+  assert.equal(here.room.slowUntil, until);
+  await here.time.pass(10_000);
+  assert.equal(here.room.slowUntil, until);
+  // A resent message is answered with what is stored, which was said long ago.
+  here.socket.hear({ type: 'CHAT_MESSAGE', ...said(3, 'mine, from another tab', { user_id: BO.id }) });
+  assert.equal(here.room.slowUntil, until);
+  await here.time.pass(20_001);
+  assert.equal(here.room.slowUntil, null);
+
+  const done = here.room.say('too soon');
+  const [{ client_id }] = here.socket.of('CHAT_MESSAGE');
+  here.socket.hear({ type: 'ERROR', code: 'SLOW_MODE', message: 'Slow', client_id, retry_in_ms: 4_200 });
+  await assert.rejects(done, (error) => assert.equal([error.code, error.retryInMs], ['SLOW_MODE', 4_200]));
+  assert.equal(here.room.slowUntil, here.time.now() + 4_200);
+  here.socket.hear({ type: 'ROOM_UPDATED', slow_mode_seconds: 60 });
+  assert.equal(here.room.slowUntil, here.time.now() + 34_200, 'the host has made it slower');
+  here.socket.hear({ type: 'ROOM_UPDATED', slow_mode_seconds: 0 });
+  assert.equal(here.room.slowUntil, null);
+  here.socket.hear({ type: 'ROOM_UPDATED', slow_mode_seconds: 60 });
+  here.socket.hear({ type: 'HOST_CHANGED', host: 'Bo', host_id: BO.id });
+  assert.equal(here.room.slowUntil, null, 'a host does not wait');
+});
+
 test('an older film is ignored, the same one again is a new anchor', async () => {
   const here = visit();
   await here.come();

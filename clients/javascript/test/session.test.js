@@ -51,6 +51,25 @@ test('calls show who one is, and give what the server answers', async () => {
   assert.ok(here.calls.slice(1).every(({ headers }) => headers.authorization === 'Bearer access 1'));
 });
 
+test('keeping order: each call is the server\'s', async () => {
+  const here = honest({ answer: ({ path }) => path.includes('rooms') && [200, { erased: 2 }] });
+  await here.api.guest('Ana');
+  assert.equal(await here.api.erase('AB12CD', { seq: 7 }), { erased: 2 });
+  await here.api.erase('AB12CD', { user_id: 'bo' });
+  await here.api.report('AB12CD', { seq: 7, reason: 'SPAM' });
+  await here.api.bans('AB12CD');
+  await here.api.audit('AB12CD');
+  await here.api.audit('AB12CD', { before: 'e1', limit: 20, action: 'moderation.banned' });
+  assert.equal(here.calls.slice(1).map(({ method, path, search, body }) => [method, path + search, body]), [
+    ['POST', '/api/rooms/erase/', { code: 'AB12CD', seq: 7 }],
+    ['POST', '/api/rooms/erase/', { code: 'AB12CD', user_id: 'bo' }],
+    ['POST', '/api/rooms/report/', { code: 'AB12CD', seq: 7, reason: 'SPAM' }],
+    ['GET', '/api/rooms/AB12CD/bans/', null],
+    ['GET', '/api/rooms/AB12CD/audit/', null],
+    ['GET', '/api/rooms/AB12CD/audit/?before=e1&limit=20&action=moderation.banned', null],
+  ]);
+});
+
 test('a refusal tells all that the server said', async () => {
   const here = honest({
     answer: () => [429, { error: 'Slow down', code: 'RATE_LIMITED', fields: { name: 'no' } }, { 'retry-after': '7' }],

@@ -7,7 +7,10 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::event::ChatMessage;
 use crate::http::{Http, Response};
-use crate::types::{Account, Entry, Joined, Me, NewRoom, Page, Participant, PublicRoom, RoomDetail};
+use crate::types::{
+    Account, AuditPage, Banned, Entry, Joined, Me, NewRoom, Page, Participant, PublicRoom, ReportReason,
+    RoomDetail, Which,
+};
 
 /// Accounts and sessions.
 impl Http {
@@ -110,7 +113,7 @@ impl Http {
         self.about_person("reject", room, user).await
     }
 
-    /// Removes somebody, who may come back after a while (host).
+    /// Removes somebody, who may come back after a while (host, co-hosts).
     ///
     /// # Errors
     /// As every call.
@@ -118,7 +121,7 @@ impl Http {
         self.about_person("kick", room, user).await
     }
 
-    /// Removes somebody for good (host).
+    /// Removes somebody for good (host, co-hosts).
     ///
     /// # Errors
     /// As every call.
@@ -126,7 +129,7 @@ impl Http {
         self.about_person("ban", room, user).await
     }
 
-    /// Takes a ban back (host).
+    /// Takes a ban back (host, co-hosts).
     ///
     /// # Errors
     /// As every call.
@@ -134,7 +137,7 @@ impl Http {
         self.about_person("unban", room, user).await
     }
 
-    /// Takes somebody's voice in the chat (host).
+    /// Takes somebody's voice in the chat, without end (host, co-hosts).
     ///
     /// # Errors
     /// As every call.
@@ -142,12 +145,84 @@ impl Http {
         self.about_person("mute", room, user).await
     }
 
-    /// Gives it back (host).
+    /// Takes somebody's voice in the chat for so many seconds, at most a year (host, co-hosts).
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn mute_for(&self, room: Uuid, user: Uuid, seconds: u32) -> Result<(), Error> {
+        let body = json!({"room_id": room, "user_id": user, "seconds": seconds});
+        self.act("mute", &body).await.map(drop)
+    }
+
+    /// Gives it back (host, co-hosts).
     ///
     /// # Errors
     /// As every call.
     pub async fn unmute(&self, room: Uuid, user: Uuid) -> Result<(), Error> {
         self.about_person("unmute", room, user).await
+    }
+
+    /// Takes back one message, or all that somebody said: one's own, and as host or co-host those of others.
+    /// Gives how many there were.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn erase(&self, room: Uuid, which: Which) -> Result<u64, Error> {
+        let body = match which {
+            Which::Message(seq) => json!({"room_id": room, "seq": seq}),
+            Which::AllOf(user) => json!({"room_id": room, "user_id": user}),
+        };
+        self.told("erase", &body, "erased").await
+    }
+
+    /// Tells those who run the server of somebody or of something said, or of the room, when neither is given.
+    /// Gives the report's id. [`ReportReason::Other`] wants a note.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn report(
+        &self,
+        room: Uuid,
+        about: Option<Which>,
+        reason: ReportReason,
+        note: Option<&str>,
+    ) -> Result<Uuid, Error> {
+        let mut body = json!({"room_id": room, "reason": reason, "note": note});
+        match about {
+            Some(Which::Message(seq)) => body["seq"] = seq.into(),
+            Some(Which::AllOf(user)) => body["user_id"] = json!(user),
+            None => {}
+        }
+        self.told("report", &body, "report_id").await
+    }
+
+    /// Who was banned, for host and co-hosts. Reads page after page.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn bans(&self, code: &str) -> Result<Vec<Banned>, Error> {
+        self.pages(format!("/api/rooms/{code}/bans/")).await
+    }
+
+    /// What was done in the room, the newest first (host): what came before the entry `before`, or the latest;
+    /// only of one kind, as `moderation.banned`, if that is given.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn audit(
+        &self,
+        code: &str,
+        before: Option<Uuid>,
+        action: Option<&str>,
+    ) -> Result<AuditPage, Error> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if let Some(before) = before {
+            query.append_pair("before", &before.to_string());
+        }
+        if let Some(action) = action {
+            query.append_pair("action", action);
+        }
+        self.get(&format!("/api/rooms/{code}/audit/?{}", query.finish())).await
     }
 
     /// Makes somebody else the host (host).
@@ -217,17 +292,7 @@ impl Http {
     /// # Errors
     /// As every call.
     pub async fn participants(&self, room: Uuid) -> Result<Vec<Participant>, Error> {
-        /// Far more than a room may have members: a server whose last page names a next one must not hold us.
-        const MOST_PAGES: usize = 1_000;
-        let mut all = Vec::new();
-        let mut path = Some(format!("/api/rooms/participants/?room_id={room}"));
-        for _ in 0..MOST_PAGES {
-            let Some(next) = path else { break };
-            let page = self.page(&next).await?;
-            all.extend(page.items);
-            path = page.next;
-        }
-        Ok(all)
+        self.pages(format!("/api/rooms/participants/?room_id={room}")).await
     }
 
     /// A page of the room's chat: what came before `before`, or the latest.
@@ -253,6 +318,33 @@ impl Http {
     async fn page<T: DeserializeOwned>(&self, path: &str) -> Result<Page<T>, Error> {
         let answer = self.request("GET", path).send().await?.ok()?;
         Ok(Page { items: answer.read()?, next: answer.header("link").and_then(next_link) })
+    }
+
+    /// All pages of a list, from the one at `path` on.
+    async fn pages<T: DeserializeOwned>(&self, path: String) -> Result<Vec<T>, Error> {
+        /// Far more than a room may have members: a server whose last page names a next one must not hold us.
+        const MOST_PAGES: usize = 1_000;
+        let mut all = Vec::new();
+        let mut path = Some(path);
+        for _ in 0..MOST_PAGES {
+            let Some(next) = path else { break };
+            let page = self.page(&next).await?;
+            all.extend(page.items);
+            path = page.next;
+        }
+        Ok(all)
+    }
+
+    /// Does something, and gives what the answer says under `name`.
+    async fn told<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        body: &Value,
+        name: &'static str,
+    ) -> Result<T, Error> {
+        let mut answer: Value = self.act(action, body).await?.read()?;
+        serde_json::from_value(answer.get_mut(name).map(Value::take).unwrap_or_default())
+            .map_err(|error| Error::unexpected(name, &error.to_string()))
     }
 
     async fn about_person(&self, action: &str, room: Uuid, user: Uuid) -> Result<(), Error> {

@@ -68,7 +68,7 @@ events! {
     UserLeft(Person) = "USER_LEFT";
     /// Somebody said something.
     ChatMessage(ChatMessage) = "CHAT_MESSAGE";
-    /// A message was taken back.
+    /// A message was taken back. After a join with `since` it comes for those that were taken back meanwhile.
     MessageErased(Erased) = "MESSAGE_ERASED";
     /// Something sent was refused. The connection goes on.
     Error(Refusal) = "ERROR";
@@ -106,6 +106,12 @@ pub struct Participants {
     pub you: Option<Member>,
     /// How many are online, also when the list is shorter.
     pub online: Option<u64>,
+    /// Whether anybody may chat.
+    pub is_chat_enabled: Option<bool>,
+    /// Whether only host and co-hosts may.
+    pub is_chat_locked: Option<bool>,
+    /// How long a viewer waits between two messages, in seconds; 0: not at all.
+    pub slow_mode_seconds: Option<u32>,
     /// The protocol of the server; in the first one of a connection.
     pub protocol: Option<u32>,
     /// All else that came.
@@ -302,6 +308,12 @@ pub struct RoomUpdated {
     pub online: Option<u64>,
     /// Whether anybody may chat.
     pub is_chat_enabled: Option<bool>,
+    /// Whether nobody new comes in.
+    pub is_locked: Option<bool>,
+    /// Whether only host and co-hosts may chat.
+    pub is_chat_locked: Option<bool>,
+    /// How long a viewer waits between two messages, in seconds; 0: not at all.
+    pub slow_mode_seconds: Option<u32>,
     /// All else that changed.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -351,6 +363,17 @@ mod tests {
             "count":1,"held":true,"hold_until":9000}"#;
         let Event::Readiness(told) = Event::read(told).unwrap() else { panic!("not a readiness") };
         assert_eq!((told.waiting[0].user.as_str(), told.count, told.hold_until), ("Bo", 1, Some(9_000)));
+    }
+
+    #[test]
+    fn how_a_room_is_kept_in_order_is_read() {
+        let told =
+            r#"{"type":"ROOM_UPDATED","is_locked":true,"is_chat_locked":false,"slow_mode_seconds":30,"x":1}"#;
+        let Event::RoomUpdated(told) = Event::read(told).unwrap() else { panic!("not an update") };
+        let order = (told.is_locked, told.is_chat_locked, told.slow_mode_seconds);
+        assert_eq!((order, told.rest.len()), ((Some(true), Some(false), Some(30)), 1 + 1));
+        let erased = Event::read(r#"{"type":"MESSAGE_ERASED","seq":7}"#).unwrap();
+        assert_eq!(erased, Event::MessageErased(Erased { seq: 7 }));
     }
 
     #[test]

@@ -60,4 +60,7 @@ pub use event::{
 pub use http::{Http, Request, Response};
 pub use sender::Sender;
 pub use session::{Session, Update};
-pub use types::{Account, Entry, Joined, Me, NewRoom, Page, Participant, PublicRoom, RoomDetail, Status};
+pub use types::{
+    Account, AuditEntry, AuditPage, Banned, Entry, Joined, Me, Named, NewRoom, Page, Participant, PublicRoom,
+    ReportReason, RoomDetail, Status, Which,
+};

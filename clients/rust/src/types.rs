@@ -148,6 +148,85 @@ pub struct Participant {
     pub rest: Map<String, Value>,
 }
 
+/// Which messages are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one of this number.
+    Message(u64),
+    /// All that somebody said; in a report: that person.
+    AllOf(Uuid),
+}
+
+/// Why something is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ReportReason {
+    /// Advertising, flooding.
+    Spam,
+    /// Insults, threats, bullying.
+    Abuse,
+    /// Against a group of people.
+    Hate,
+    /// Sexual content that nobody asked for.
+    Sexual,
+    /// Against the law.
+    Illegal,
+    /// Something else, which the note tells.
+    Other,
+}
+
+/// Somebody who was banned from a room.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Banned {
+    /// Who.
+    pub id: Uuid,
+    /// The name in this room.
+    pub display_name: String,
+    /// Whether this is a guest.
+    pub is_guest: bool,
+}
+
+/// A page of what was done in a room.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AuditPage {
+    /// The newest first.
+    pub entries: Vec<AuditEntry>,
+    /// Whether there is more before the last of them.
+    pub has_more: bool,
+}
+
+/// Something that was done in a room.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AuditEntry {
+    /// Of the entry.
+    pub id: Uuid,
+    /// When, RFC 3339.
+    pub at: String,
+    /// What, as `moderation.banned`.
+    pub action: String,
+    /// `GUEST`, `USER`, `STAFF`, `SYSTEM` or `UNKNOWN`.
+    pub actor_kind: String,
+    /// Who did it.
+    pub actor: Option<Named>,
+    /// To whom.
+    pub target: Option<Named>,
+    /// How it was.
+    pub before: Value,
+    /// How it is since.
+    pub after: Value,
+    /// Why, if that was said.
+    pub reason: Option<String>,
+}
+
+/// Somebody whom an entry names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Named {
+    /// Who.
+    pub id: Uuid,
+    /// The name, unless it was forgotten.
+    pub name: Option<String>,
+}
+
 /// A room of the public listing.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PublicRoom {

@@ -6,9 +6,11 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use streamit_domain::account::{Email, check_new_password};
+use streamit_domain::audit::{Action, ActorKind};
 use streamit_domain::{DisplayName, Timestamp, UserId};
+use streamit_storage::audit::Record;
 use streamit_storage::users::{self, NewUser};
-use streamit_storage::{Store, panel};
+use streamit_storage::{Store, audit, panel};
 use streamit_telemetry::{SharedClock, SharedEntropy};
 
 use crate::identity::passwords::Passwords;
@@ -130,6 +132,21 @@ pub async fn create_superuser(
     let id = users::upsert_superuser(&mut tx, &user).await?;
     // Who came in with the old password goes.
     panel::sessions::revoke_all(&mut tx, id, now).await?;
+    let record = Record {
+        id: entropy.uuid_v7(now.0),
+        at: now,
+        action: Action::StaffChanged,
+        actor_kind: ActorKind::System,
+        actor: None,
+        room: None,
+        target: Some(id),
+        address: None,
+        before: None,
+        after: Some(r#"{"rank":"superuser","by":"createsuperuser"}"#.to_owned()),
+        reason: None,
+        request_id: None,
+    };
+    audit::insert(&mut tx, &[record]).await?;
     tx.commit().await?;
     Ok(id)
 }

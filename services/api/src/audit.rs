@@ -11,11 +11,14 @@ use streamit_domain::{RoomId, Timestamp, UserId};
 use streamit_edge::Peer;
 use streamit_storage::audit::{self, Record};
 use streamit_storage::rooms::Returned;
-use streamit_storage::users::User;
+use streamit_storage::users::{self, User};
 use streamit_storage::{Result, Tx};
 use streamit_wire::v1;
 
 use crate::app::App;
+
+/// The most bytes of JSON that a row keeps of before, and of after.
+const MAX_VALUE: usize = 2_048;
 
 /// The request's id, as logs name it. A layer puts it into each request.
 #[derive(Clone, Debug)]
@@ -139,12 +142,18 @@ impl Note {
             room: self.room,
             target: self.target,
             address: self.origin.address,
-            before: self.before.map(|value| value.to_string()),
-            after: self.after.map(|value| value.to_string()),
+            before: self.before.map(|value| bounded(&value)),
+            after: self.after.map(|value| bounded(&value)),
             reason: self.reason,
             request_id: self.origin.request_id.map(|id| id.to_string()),
         }
     }
+}
+
+/// A value as it is kept: of what is too long, how long it was.
+fn bounded(value: &Value) -> String {
+    let text = value.to_string();
+    if text.len() <= MAX_VALUE { text } else { json!({"too_long": text.len()}).to_string() }
 }
 
 /// A room went back to its host.
@@ -154,7 +163,12 @@ pub(crate) fn returned(back: &Returned) -> Note {
 }
 
 /// Playback commands that a node carried out. What can't be read is left out.
-pub(crate) fn playback(acts: &[v1::PlaybackAct]) -> Vec<Record> {
+pub(crate) async fn playback(app: &App, acts: &[v1::PlaybackAct]) -> Result<Vec<Record>> {
+    if acts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let users = acts.iter().filter_map(|act| UserId::from_slice(&act.user).ok());
+    let guests = users::guests_among(&mut app.store.read().await?, users).await?;
     let read = |act: &v1::PlaybackAct| {
         let deed = match v1::PlaybackDeed::try_from(act.deed).ok()? {
             v1::PlaybackDeed::Unspecified => return None,
@@ -163,11 +177,11 @@ pub(crate) fn playback(acts: &[v1::PlaybackAct]) -> Vec<Record> {
             v1::PlaybackDeed::Seek => "SEEK",
         };
         let (user, room) = (UserId::from_slice(&act.user).ok()?, RoomId::from_slice(&act.room).ok()?);
-        let note = Origin::member(user, false).did(Action::Playback).in_room(room);
+        let note = Origin::member(user, guests.contains(&user)).did(Action::Playback).in_room(room);
         let note = note.into(json!({"command": deed, "time": act.time, "version": act.version}));
         Some(note.at(uuid::Uuid::from_slice(&act.id).ok()?, Timestamp(act.at)))
     };
-    acts.iter().filter_map(read).collect()
+    Ok(acts.iter().filter_map(read).collect())
 }
 
 /// Writes down what the transaction does.

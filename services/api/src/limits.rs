@@ -51,6 +51,31 @@ impl Limit {
         Self { name: "room-password-for", rate: Rate::per_minute(60), about: room.to_string() }
     }
 
+    /// Rooms that a person opens.
+    pub(crate) fn rooms_by(user: UserId) -> Self {
+        Self { name: "rooms-by", rate: Rate::per_minute(20), about: user.to_string() }
+    }
+
+    /// Rooms that are opened from an address.
+    pub(crate) fn rooms_from(peer: &Peer) -> Self {
+        Self { name: "rooms-from", rate: Rate::per_minute(120), about: peer.limit_key() }
+    }
+
+    /// What a person changes about rooms and the people in them: each is told to every node, and written down.
+    pub(crate) fn acts_by(user: UserId) -> Self {
+        Self { name: "acts-by", rate: Rate::per_minute(120), about: user.to_string() }
+    }
+
+    /// Comings and goings of a person: each is told to everybody, and written down.
+    pub(crate) fn joins_by(user: UserId) -> Self {
+        Self { name: "joins-by", rate: Rate::per_minute(60), about: user.to_string() }
+    }
+
+    /// Reports from an address.
+    pub(crate) fn reports_from(peer: &Peer) -> Self {
+        Self { name: "reports-from", rate: Rate::per_minute(60), about: peer.limit_key() }
+    }
+
     /// Reports of a person.
     pub(crate) fn reports_by(user: UserId) -> Self {
         Self { name: "report", rate: Rate::per_minute(10), about: user.to_string() }
@@ -107,6 +132,15 @@ impl App {
         }
         let key = format!("{}:{}", limit.name, self.hashed(&limit.about).await?);
         self.quota.peek(&key, limit.rate).await.map_err(ApiError::limited)
+    }
+
+    /// Gives an attempt back that did not count after all.
+    pub(crate) async fn give_back(&self, limit: Limit) -> Result<()> {
+        if self.config.limits == Limits::On {
+            let key = format!("{}:{}", limit.name, self.hashed(&limit.about).await?);
+            self.quota.give_back(&key, limit.rate).await;
+        }
+        Ok(())
     }
 
     /// What is kept of people's addresses, of whichever kind: a keyed hash.

@@ -95,21 +95,24 @@ impl RoomRef {
 /// there (hosts and owners have one too), who know of it anyhow. They must not be locked out of their evening by
 /// somebody else in the same house. (What can't be a code names no room, as everybody knows: who asks for it is not
 /// looking for one, and is not counted.)
+///
+/// Whoever may be guessing is counted before he is told anything, or many who ask at the same moment would all be told;
+/// what was no guess is given back.
 async fn by_code(app: &App, caller: &Caller, code: &RoomCode) -> Result<Room> {
     let allowance = app.peek(Limit::unknown_codes(&caller.peer)).await;
     let mut read = app.store.read().await?;
     let found = rooms::by_code(&mut read, code).await?;
-    let Err(refusal) = allowance else {
-        drop(read);
-        if found.is_none() {
-            app.take(Limit::unknown_codes(&caller.peer)).await?;
-        }
-        return found.ok_or_else(|| Code::RoomNotFound.into());
-    };
-    match found {
-        Some(room) if participants::get(&mut read, room.id, caller.user).await?.is_some() => Ok(room),
-        _ => Err(refusal),
+    if let Some(room) = &found
+        && participants::get(&mut read, room.id, caller.user).await?.is_some()
+    {
+        return Ok(found.ok_or(Code::RoomNotFound)?);
     }
+    drop(read);
+    allowance?;
+    app.take(Limit::unknown_codes(&caller.peer)).await?;
+    let room = found.ok_or(Code::RoomNotFound)?;
+    app.give_back(Limit::unknown_codes(&caller.peer)).await?;
+    Ok(room)
 }
 
 /// Finds a room, which must live, and keeps its facts from changing.

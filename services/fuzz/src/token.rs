@@ -110,9 +110,7 @@ impl World {
         let there = self.runtime.block_on(self.node.verify(token, now, &self.authority)).ok();
         let here = self.api.verify(token);
         // The api knows room time elsewhere, and so leaves it to who asks.
-        let in_time = |claims: &Claims| {
-            !claims.is_expired(now) && !claims.is_early(now)
-        };
+        let in_time = |claims: &Claims| !claims.is_expired(now) && !claims.is_early(now);
         assert_eq!(here.filter(in_time), there, "the api and a node disagree: {token}");
         there
     }

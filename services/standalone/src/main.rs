@@ -42,6 +42,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The database holds hashes of passwords, and keys: what is made here is for this user alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     run(work(Cli::parse()))
 }
 

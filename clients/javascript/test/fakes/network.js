@@ -146,7 +146,8 @@ export function service(answer, options = {}) {
     BroadcastChannel: null,
     onsession: (session) => sessions.push(session),
     fetch: async (url, init) => {
-      const call = { method: init.method, path: new URL(url).pathname, body: JSON.parse(init.body ?? 'null'), headers: init.headers };
+      const { pathname: path, search } = new URL(url);
+      const call = { method: init.method, path, search, body: JSON.parse(init.body ?? 'null'), headers: init.headers };
       calls.push(call);
       const told = await answer(call, init);
       if (told instanceof Error) throw told;

@@ -26,7 +26,7 @@ pub(super) async fn save(
     let saved = request.rooms;
     check_count(saved.len())?;
     check_count(request.acts.len())?;
-    let acts = audit::playback(&request.acts);
+    let acts = audit::playback(app, &request.acts).await.map_err(failed)?;
     if acts.len() < request.acts.len() || request.acts_lost > 0 {
         let lost = request.acts_lost + (request.acts.len() - acts.len()) as u64;
         tracing::warn!(lost, "playback commands are missing in the audit log");

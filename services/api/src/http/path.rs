@@ -71,6 +71,12 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// All of it, for people to read.
+    pub(crate) fn text(&self) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join(" ")
+    }
+
     /// A number, `default` when it is not given.
     pub(crate) fn number(&self, name: &'static str, default: u64) -> Result<u64, ApiError> {
         let Some(text) = self.get(name) else { return Ok(default) };

@@ -4,28 +4,27 @@
  * @module chat
  */
 import { $, countdown, make, refusal, show, write } from './dom.js';
-import { hue } from './people.js';
+import { MessageMenus, messageRow } from './message.js';
 import { now } from './store.js';
+import { hindrance, invitation } from './voice.js';
 
 const MOST = 500;
 /** How many letters are left when it begins to be told. */
 const NEAR = 80;
 /** How many messages are drawn at most. */
 const DRAWN = 500;
-/** Messages of one person within this stand together, under one name. */
-const TOGETHER_MS = 4 * 60_000;
 /** History comes within this, and is drawn. */
 const HUSH_MS = 1_500;
 
-const hour = new Intl.DateTimeFormat(undefined, { hour: 'numeric', minute: '2-digit' });
 const letters = (text) => [...text].length;
 
 /**
  * Shows the chat of the room in `store` until the function that it returns is called.
  *
  * @param {import('./store.js').Store} store
+ * @param {import('/streamit.js').StreamIt} api
  */
-export function showChat(store) {
+export function showChat(store, api) {
   const [log, scroll, form, field, state] = ['chat-log', 'chat-scroll', 'chat-form', 'chat-text', 'chat-state'].map($);
   const room = store.state.room;
   const stopping = new AbortController();
@@ -33,6 +32,7 @@ export function showChat(store) {
   /** Rows by `seq`, and those that have none yet. */
   const rows = new Map();
   const drafts = [];
+  const menus = new MessageMenus(log, room, api, stopping.signal);
   let quietUntil = 0;
   let isMuted = false;
   /** Whether the newest is in sight, and so to be kept there. */
@@ -44,23 +44,6 @@ export function showChat(store) {
   let hushed;
 
   // --- what was said
-
-  function row(message, before) {
-    const at = new Date(message.created_at);
-    const isFirst = !before || before.user_id !== message.user_id || at - new Date(before.created_at) > TOGETHER_MS;
-    const item = make('li', { class: isFirst ? 'first' : '' });
-    if (isFirst) {
-      const name = make('b', { class: hue(message.user_id) }, message.user);
-      const time = make('time', { dateTime: message.created_at }, hour.format(at));
-      item.append(make('div', { class: 'from' }, name, time));
-    } else {
-      item.title = `${message.user}, ${hour.format(at)}`;
-      item.append(make('span', { class: 'unseen' }, `${message.user}: `));
-    }
-    if (message.erased) item.classList.add('gone');
-    item.append(make('span', { class: 'said' }, message.erased ? 'This message was taken back.' : message.message));
-    return item;
-  }
 
   /** Draws what is new, or everything where what is drawn can't be gone on with. */
   function draw(all) {
@@ -76,20 +59,30 @@ export function showChat(store) {
       rows.clear();
     }
     let added = 0;
+    let isOther = false;
     messages.forEach((message, index) => {
       const drawn = rows.get(message.seq);
       if (drawn && (!message.erased || drawn.classList.contains('gone'))) return;
-      const item = row(message, messages[index - 1]);
-      if (drawn) drawn.replaceWith(item);
-      else log.insertBefore(item, drafts[0]?.item ?? null);
+      const item = messageRow(message, messages[index - 1]);
+      menus.add(item, message);
+      if (drawn) {
+        // Whoever took it back goes on where it was said.
+        if (menus.drop(drawn)) scroll.focus();
+        drawn.replaceWith(item);
+      } else {
+        log.insertBefore(item, drafts[0]?.item ?? null);
+        added += 1;
+      }
       rows.set(message.seq, item);
-      added += 1;
+      isOther = true;
     });
     for (const seq of rows.keys()) {
       if (rows.size <= DRAWN) break;
+      if (menus.drop(rows.get(seq))) scroll.focus();
       rows.get(seq).remove();
       rows.delete(seq);
     }
+    if (isOther) menus.settle();
     show($('chat-empty'), rows.size === 0 && drafts.length === 0);
     if (isDown) toEnd();
     else if (added > 0) show($('chat-newer'), true);
@@ -118,7 +111,11 @@ export function showChat(store) {
     log.append(item);
     show($('chat-empty'), false);
     toEnd();
-    room.say(text).then(() => drop(draft), (error) => failed(draft, error));
+    const done = () => {
+      isMuted = false;
+      drop(draft);
+    };
+    room.say(text).then(done, (error) => failed(draft, error));
   }
 
   function drop(draft) {
@@ -131,12 +128,16 @@ export function showChat(store) {
     if (stopping.signal.aborted) return;
     if (error?.code === 'RATE_LIMITED') quietUntil = now() + (error.retryInMs ?? 10_000);
     if (error?.code === 'MUTED') isMuted = true;
-    const again = make('button', { type: 'button' }, 'Try again');
+    // The same words would be refused again.
+    const isWording = error?.code === 'WORD_BLOCKED';
+    const again = make('button', { type: 'button', class: 'again' }, isWording ? 'Change it' : 'Try again');
     const away = make('button', { type: 'button', class: 'quiet' }, 'Discard');
     again.addEventListener('click', () => {
       drop(draft);
       isMuted = false;
-      send(draft.text);
+      if (isWording) field.value = [draft.text, field.value.trim()].filter(Boolean).join('\n');
+      else send(draft.text);
+      drawState();
       field.focus();
     });
     away.addEventListener('click', () => {
@@ -145,12 +146,13 @@ export function showChat(store) {
       field.focus();
     });
     // How long to wait is told below, where it is counted down.
-    const reason = error?.code === 'RATE_LIMITED' ? 'that was a lot at once.' : refusal(error);
+    const counted = { RATE_LIMITED: 'that was a lot at once.', SLOW_MODE: 'the room is in slow mode.' };
+    const reason = counted[error?.code] ?? refusal(error);
     const why = make('span', { class: 'why' }, `Not sent: ${reason}`);
     draft.item.className = 'failed first';
     draft.item.removeAttribute('aria-hidden');
     draft.item.append(why, again, away);
-    draft.again = again;
+    if (!isWording) draft.again = again;
     store.set();
     toEnd();
   }
@@ -158,26 +160,22 @@ export function showChat(store) {
   // --- the field
 
   /** Why nothing can be said now; null when something can. */
-  function hindrance() {
-    if (room.settings.is_chat_enabled === false) return 'The host has switched the chat off.';
-    if (now() < quietUntil) return `That was a lot at once. Go on in ${countdown(quietUntil - now())}.`;
-    return null;
-  }
+  const inTheWay = () => hindrance(room, quietUntil, now());
 
   function drawState() {
     clearTimeout(timer);
-    const why = hindrance();
-    const isOff = room.settings.is_chat_enabled === false;
-    const said = why ?? (isMuted ? 'The host has muted you in the chat.' : null);
-    // A countdown that is read out every second would be in the way of everything else.
-    state.setAttribute('aria-live', now() < quietUntil ? 'off' : 'polite');
+    const why = inTheWay();
+    const said = why?.text ?? (isMuted ? 'You are muted in the chat.' : null);
     show(state, said !== null);
-    write(state, said ?? '');
-    field.disabled = isOff;
-    field.placeholder = isOff ? 'The chat is off' : 'Say something';
+    write($('chat-why'), said ?? '');
+    // A countdown that is read out every second would be in the way of everything else.
+    write($('chat-clock'), why?.until ? `${countdown(why.until - now())}` : '');
+    // What was typed stays, and goes out when it may.
+    field.disabled = why?.placeholder !== undefined;
+    field.placeholder = why?.placeholder ?? invitation(room);
     for (const draft of drafts) if (draft.again) draft.again.disabled = why !== null;
     drawField();
-    if (now() < quietUntil) timer = setTimeout(drawState, 250);
+    if (why?.until) timer = setTimeout(drawState, 250);
   }
 
   function drawField() {
@@ -186,7 +184,7 @@ export function showChat(store) {
     write($('chat-left'), left <= NEAR ? (left < 0 ? `${-left} too many` : `${left} left`) : '');
     $('chat-left').classList.toggle('over', left < 0);
     field.toggleAttribute('aria-invalid', left < 0);
-    $('chat-send').disabled = count === 0 || left < 0 || hindrance() !== null;
+    $('chat-send').disabled = count === 0 || left < 0 || inTheWay() !== null;
     field.style.height = 'auto';
     field.style.height = `${field.scrollHeight + 2}px`;
   }
@@ -202,7 +200,7 @@ export function showChat(store) {
   on(form, 'submit', (event) => {
     event.preventDefault();
     const text = field.value.trim();
-    if (text === '' || letters(text) > MOST || hindrance()) return;
+    if (text === '' || letters(text) > MOST || inTheWay()) return;
     field.value = '';
     send(text);
     drawField();

@@ -35,6 +35,11 @@ const WHY = {
     text: 'You left it, or the host took you out.',
     again: 'Come in again',
   },
+  ROOM_LOCKED: {
+    title: 'The room is locked',
+    text: 'Nobody new may come in for now. Perhaps the host opens it again.',
+    again: 'Try again',
+  },
   ROOM_FULL: { title: 'The room is full', text: 'Every seat is taken. Try again in a moment.', again: 'Try again' },
   TRY_AGAIN: {
     title: 'The room can’t be reached right now',

@@ -1,18 +1,14 @@
 /**
- * Who is in the room, who asks to come in, and what the host can do about people.
+ * Who is in the room, who asks to come in, and what is done about people.
  *
  * @module people
  */
-import { $, busy, icon, make, refusal, show, toast, write } from './dom.js';
-
-const ROLES = { HOST: ['Host', 'badge host'], COHOST: ['Co-host', 'badge'] };
-
-/** One of eight colours, the same for a person wherever they are named. */
-export function hue(id) {
-  let sum = 0;
-  for (const char of String(id)) sum = (sum * 31 + char.charCodeAt(0)) >>> 0;
-  return `hue-${sum % 8}`;
-}
+import { $, busy, make, refusal, show, toast, write } from './dom.js';
+import { fillPerson, hasMore, personRow } from './person.js';
+import { Question, isAtWork } from './question.js';
+import { openReport } from './report.js';
+import { isInCharge } from './rules.js';
+import { now } from './store.js';
 
 /**
  * Draws people and requests of the room in `store` until the function that it returns is called.
@@ -26,9 +22,10 @@ export function showPeople(store, api) {
   /** The rows by person, so that a change moves no focus and closes no menu. */
   const rows = new Map();
   const requests = new Map();
+  const question = new Question();
   let opened = null;
-  /** The question that stands, of whom it is asked, and how it ends; one at most. */
-  let asked = null;
+  /** Whether it was asked already who is muted. */
+  let isInformed = false;
   // Where the chat is below, what was said is nearer at hand.
   $('people-box').open = matchMedia('(min-width: 60rem)').matches;
 
@@ -41,9 +38,10 @@ export function showPeople(store, api) {
   /** Does something about somebody. What follows from it comes back from the room. */
   async function act(what, id, button, more = {}) {
     try {
-      const { code } = store.state;
-      await busy(button, () => api.call('POST', `/api/rooms/${what}/`, { code, user_id: id, ...more }));
-      if (what === 'mute' || what === 'unmute') store.state.muted.set(id, what === 'mute');
+      const answer = await busy(button, () => api.on(store.state.code, what, { user_id: id, ...more }));
+      if (what === 'mute') store.state.muted.set(id, more.seconds ? now() + more.seconds * 1000 : Infinity);
+      if (what === 'unmute') store.state.muted.delete(id);
+      if (what === 'erase') toast(answer.erased === 0 ? 'There was nothing to take back.' : 'All of it is taken back.');
       forget(what, id);
       store.set();
       return true;
@@ -55,70 +53,36 @@ export function showPeople(store, api) {
     }
   }
 
-  /** Asks before something is done that is not undone as easily. What is focused first is the way back. */
-  function ask(id, button, question, run) {
-    asked?.end();
-    const yes = make('button', { type: 'button', class: 'yes' }, 'Yes');
-    const no = make('button', { type: 'button', class: 'no' }, 'No');
-    const words = make('span', { class: 'question' }, question);
-    const box = make('div', { class: 'ask', role: 'group', 'aria-label': question }, words, yes, no);
-    const end = () => {
-      if (asked?.box !== box) return;
-      asked = null;
-      const hadFocus = box.contains(document.activeElement) || isAtWork(box);
-      box.replaceWith(button);
-      if (hadFocus) button.focus();
-      if (hadFocus && document.activeElement !== button) $('room-title').focus();
-    };
-    asked = { id, box, end };
-    no.addEventListener('click', end);
-    yes.addEventListener('click', async () => {
-      await run(yes);
-      end();
-    });
-    button.replaceWith(box);
-    no.focus();
+  /** Asks who is muted: somebody else may have done that, or it may be over. */
+  async function learnMuted() {
+    const { code, muted } = store.state;
+    try {
+      for (const { id, muted: isMuted } of await api.participants(code)) {
+        if (!isMuted) muted.delete(id);
+        else if (!(muted.get(id) > now())) muted.set(id, Infinity);
+      }
+      if (store.state.code === code) store.set();
+    } catch {
+      // Then the button says the wrong thing; the next time it is asked again.
+    }
   }
 
-  /** Whether the focus was lost to a button in here that works. */
-  function isAtWork(element) {
-    return document.activeElement === document.body && element.querySelector('button:disabled') !== null;
+  function toggle(id) {
+    opened = opened === id ? null : id;
+    if (opened !== null && isInCharge(store.state.room)) learnMuted();
+    store.set();
   }
 
   function row(id) {
-    const parts = {
-      face: make('span', { class: `face ${hue(id)}`, 'aria-hidden': 'true' }),
-      name: make('b'),
-      you: make('span', { class: 'you' }, '(you)'),
-      role: make('span', { class: 'badge' }),
-      slow: make('span', { class: 'badge slow' }, 'loading'),
-      silent: make('span', { class: 'badge' }, 'muted'),
-      kick: make('button', { type: 'button', class: 'icon kick' }, icon('cross')),
-      more: make('button', { type: 'button', class: 'icon more', 'aria-expanded': 'false' }, icon('more')),
-      actions: make('div', { class: 'actions', hidden: true }),
-    };
-    const action = (label, run, className = 'quiet') => {
-      const button = make('button', { type: 'button', class: className }, label);
-      button.addEventListener('click', () => run(button));
-      parts.actions.append(button);
-      return button;
-    };
-    parts.cohost = action('', (button) => act('cohost', id, button, { on: parts.member.role !== 'COHOST' }));
-    parts.mute = action('', (button) => act(store.state.muted.get(id) ? 'unmute' : 'mute', id, button));
-    parts.transfer = action('Make host', (button) => ask(id, button, `Make ${parts.member.name} host in your place?`,
-      (yes) => act('transfer', id, yes)), 'quiet transfer');
-    parts.ban = action('Ban', (button) => ask(id, button, `Ban ${parts.member.name}?`, (yes) => act('ban', id, yes)), 'quiet bad ban');
-    parts.kick.addEventListener('click', () => act('kick', id, parts.kick));
-    parts.more.addEventListener('click', () => {
-      opened = opened === id ? null : id;
-      store.set();
+    const parts = personRow(id, {
+      act: (what, button, more) => act(what, id, button, more),
+      ask: (button, words, run) => question.ask(id, button, words, run),
+      toggle: () => toggle(id),
+      report: () => openReport({ user_id: id, name: parts.member.name }),
     });
-    parts.item = make('li', { 'data-user-id': id }, parts.face,
-      make('span', { class: 'who' }, parts.name, parts.you, parts.role, parts.silent, parts.slow),
-      parts.more, parts.kick, parts.actions);
     parts.item.addEventListener('keydown', (event) => {
       if (event.key !== 'Escape' || opened !== id) return;
-      if (asked?.box.contains(event.target)) return asked.end();
+      if (question.has(event.target)) return question.end();
       opened = null;
       parts.more.focus();
       store.set();
@@ -127,34 +91,14 @@ export function showPeople(store, api) {
   }
 
   function fill(parts, member, room, loading) {
-    const { id, name, role } = member;
-    parts.member = member;
-    const isMe = id === room.you?.id;
-    const mayManage = room.you?.id === room.hostId && !isMe && role !== 'HOST';
-    write(parts.face, [...name][0]?.toUpperCase() ?? '');
-    write(parts.name, name);
-    show(parts.you, isMe);
-    const [label, badge] = ROLES[role] ?? ['', 'badge'];
-    write(parts.role, label);
-    parts.role.className = badge;
-    show(parts.role, label !== '');
-    show(parts.slow, loading.has(id));
-    const isMuted = store.state.muted.get(id) === true;
-    show(parts.silent, isMuted && room.you?.id === room.hostId);
-    show(parts.kick, mayManage);
-    show(parts.more, mayManage);
-    parts.kick.setAttribute('aria-label', `Remove ${name}`);
-    parts.kick.title = `Remove ${name} for ten minutes`;
-    parts.more.setAttribute('aria-label', `More about ${name}`);
-    parts.more.title = 'More';
-    parts.more.setAttribute('aria-expanded', String(mayManage && opened === id));
-    const isOpen = mayManage && opened === id;
-    if (!isOpen && asked?.id === id) asked.end();
+    const { id } = member;
+    const isOpen = opened === id && hasMore(room, member);
+    if (!isOpen && question.isAbout(id)) question.end();
     const hadFocus = !isOpen && parts.actions.contains(document.activeElement);
-    show(parts.actions, isOpen);
+    fillPerson(parts, member, room, {
+      isOpen, isMuted: store.state.muted.get(id) > now(), isLoading: loading.has(id),
+    });
     if (hadFocus) $('room-title').focus();
-    write(parts.cohost, role === 'COHOST' ? 'No longer co-host' : 'Make co-host');
-    write(parts.mute, isMuted ? 'Let them chat' : 'Mute in chat');
   }
 
   function request({ id, name }) {
@@ -176,7 +120,7 @@ export function showPeople(store, api) {
       const old = item(parts);
       // A button that works has lost the focus already.
       isLost ||= isAtWork(old) || old.contains(document.activeElement);
-      if (old.contains(asked?.box ?? null)) asked = null;
+      if (known === rows && question.isAbout(id)) question.forget();
       old.remove();
       known.delete(id);
     }
@@ -197,6 +141,8 @@ export function showPeople(store, api) {
   return store.watch((state) => {
     const { room } = state;
     if (!room) return;
+    if (isInCharge(room) && !isInformed) learnMuted();
+    isInformed = isInCharge(room);
     const loading = new Set(room.readiness?.waiting.map((one) => one.user_id));
     const rank = (member) => ['HOST', 'COHOST'].indexOf(member.role) >>> 0;
     const members = [...room.members].sort((a, b) => rank(a) - rank(b));

@@ -69,7 +69,7 @@ export function wireDialogs() {
   document.addEventListener('pointerdown', ({ target }) => {
     const box = $('share-box');
     if (box.open && !box.contains(target) && !$('share').contains(target)) box.close();
-    const settings = $('settings');
-    if (settings.open && target === settings) settings.close();
+    // What is outside of a modal one is the dialog itself.
+    for (const id of ['settings', 'report']) if ($(id).open && target === $(id)) $(id).close();
   });
 }

@@ -14,7 +14,7 @@
  * @property {import('/streamit.js').DriftController|null} drift
  * @property {object|null} gone why there is no room any more: see `gone.js`
  * @property {{id: string, name: string}[]} requests who asks to come in
- * @property {Map<string, boolean>} muted who may not chat, as far as the host knows
+ * @property {Map<string, number>} muted who may not chat, and until when on the page's clock, as far as it is known here
  * @property {number|null} hostAwayUntil when the grace of an absent host ends, on the page's clock; NaN when it is over
  * @property {{text: string, until: number}|null} news what is told for a few seconds
  * @property {string|null} filmError why the film can't be played here

@@ -10,8 +10,10 @@ import { showFilm } from './film.js';
 import { codeOfClose } from './gone.js';
 import { showPanel } from './panel.js';
 import { showPeople } from './people.js';
+import { isInCharge } from './rules.js';
 import { openShare } from './share.js';
 import { now } from './store.js';
+import { change } from './voice.js';
 import { ofAll, passwordOf } from './whoami.js';
 
 /** For how long something is told that needs no answer. */
@@ -42,7 +44,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
     onchange: () => store.set(),
   });
   const news = (text) => store.set({ news: { text, until: now() + NEWS_MS } });
-  const known = { hostId: null, chat: null };
+  const known = { hostId: null, settings: {} };
   const stops = [];
   let isLeft = false;
 
@@ -57,7 +59,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
       if (room.isHostOnline) store.state.hostAwayUntil = null;
       else store.state.hostAwayUntil ??= NaN;
       known.hostId ??= room.hostId;
-      known.chat = room.settings.is_chat_enabled ?? known.chat;
+      known.settings = room.settings;
     },
     joined: ({ detail }) => {
       store.state.requests = store.state.requests.filter((one) => one.id !== detail.user_id);
@@ -78,11 +80,10 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
       const rest = store.state.requests.filter((one) => one.id !== detail.user_id);
       store.set({ requests: [...rest, { id: detail.user_id, name: detail.user }].slice(-REQUESTS_MOST) });
     },
-    updated: ({ detail }) => {
-      if (detail.is_chat_enabled !== undefined && known.chat !== null && known.chat !== detail.is_chat_enabled) {
-        news(detail.is_chat_enabled ? 'The chat is on again.' : 'The host has switched the chat off.');
-      }
-      known.chat = detail.is_chat_enabled ?? known.chat;
+    updated: () => {
+      const told = change(known.settings, room.settings);
+      if (told !== null) news(told);
+      known.settings = room.settings;
     },
     refused: ({ detail }) => {
       // What belongs to a message is told beside it.
@@ -111,8 +112,8 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
   write($('room-title'), `Room ${code}`);
   globalThis.streamit = { api, room, drift, clock: room.clock };
   stops.push(
-    showFilm(store, api), showChat(store), showPeople(store, api), showPanel(store),
-    store.watch((state) => show($('settings-open'), state.room?.you !== null && state.room?.you?.id === state.room?.hostId)),
+    showFilm(store, api), showChat(store, api), showPeople(store, api), showPanel(store),
+    store.watch((state) => show($('settings-open'), isInCharge(state.room))),
   );
   room.connect();
   if (isNew && passwordOf(code) !== null) openShare(store);
@@ -124,7 +125,7 @@ export function enterRoom(store, api, code, { isNew = false, onend }) {
     room.close();
     drift.stop();
     for (const stop of stops) stop();
-    for (const box of ['share-box', 'settings']) $(box).close();
+    for (const box of ['share-box', 'settings', 'report']) $(box).close();
     delete globalThis.streamit;
     document.body.dataset.status = 'idle';
     store.set({ room: null, drift: null });

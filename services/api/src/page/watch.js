@@ -8,6 +8,7 @@ import { StreamIt } from '/streamit.js';
 import { $, show, write } from './dom.js';
 import { gone, mayPass } from './gone.js';
 import { drawNotices } from './notices.js';
+import { wireReport } from './report.js';
 import { wireSettings } from './settings.js';
 import { wireDialogs, wireShare } from './share.js';
 import { Store } from './store.js';
@@ -212,6 +213,7 @@ const { look } = wireLobby(api, {
 wireShare(store);
 wireDialogs();
 wireSettings(store, api);
+wireReport(store, api);
 drawNotices(store);
 for (const id of ['leave', 'gone-home', 'join-back']) $(id).addEventListener('click', () => go('/'));
 $('waiting-cancel').addEventListener('click', () => {

@@ -131,7 +131,7 @@ async fn export(app: App, staff: Staff, query: Query, form: &'static str) -> Res
     if !filters.is_fine() {
         return Err(ApiError::new(Code::Invalid, "These filters can't be understood"));
     }
-    let note = staff.origin.did(Action::AuditExported).into(json!({"as": form}));
+    let note = staff.origin.did(Action::AuditExported).into(json!({"as": form, "filter": query.text()}));
     write_alone(&app, note).await?;
     let is_csv = form == "csv";
     let head = if is_csv { Bytes::from_static(HEAD.as_bytes()) } else { Bytes::new() };

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use streamit_domain::audit::Action;
+use streamit_domain::audit::{Action, ActorKind};
 use streamit_storage::audit::{self, Entry, Filter};
 use streamit_wire::Code;
 use streamit_wire::frame::rfc3339;
@@ -56,6 +56,8 @@ pub(crate) async fn list(
 
 fn view(entry: &Entry) -> Value {
     let record = &entry.record;
+    // Who of the staff it was, and why, may be about somebody who complained.
+    let is_staff = record.actor_kind == ActorKind::Staff;
     let person = |id: Option<streamit_domain::UserId>, name: Option<&str>| {
         id.map(|id| json!({"id": id, "name": name}))
     };
@@ -64,11 +66,11 @@ fn view(entry: &Entry) -> Value {
         "at": rfc3339(record.at),
         "action": record.action.as_str(),
         "actor_kind": record.actor_kind.as_str(),
-        "actor": person(record.actor, entry.actor_name.as_ref().map(|name| name.as_str())),
+        "actor": person(record.actor.filter(|_| !is_staff), entry.actor_name.as_ref().map(|name| name.as_str())),
         "target": person(record.target, entry.target_name.as_ref().map(|name| name.as_str())),
         "before": parsed(record.before.as_deref()),
         "after": parsed(record.after.as_deref()),
-        "reason": record.reason,
+        "reason": record.reason.as_ref().filter(|_| !is_staff),
     })
 }
 

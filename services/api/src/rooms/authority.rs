@@ -63,6 +63,16 @@ impl<'a> By<'a> {
         Ok(())
     }
 
+    /// Refuses who is not in the room, which must live: nothing of it is told to them. Staff may look into rooms that have
+    /// ended, too: what was said there is still kept.
+    pub(super) async fn may_look_in(&self, read: &mut Read, room: &Room) -> Result<()> {
+        let Some(user) = self.member else { return Ok(()) };
+        super::alive(room)?;
+        let own = participants::get(read, room.id, user).await?;
+        let is_in = own.is_some_and(|own| own.standing == Standing::Approved);
+        if is_in { Ok(()) } else { Err(Code::NotApproved.into()) }
+    }
+
     /// Refuses who may not do `deed` at all.
     pub(super) async fn may_try(&self, read: &mut Read, room: &Room, deed: Deed) -> Result<()> {
         let Some(user) = self.member else { return Ok(()) };
@@ -86,10 +96,6 @@ impl<'a> By<'a> {
             return if is_leading { Err(refusal(deed, DeedRefusal::Host)) } else { Ok(()) };
         };
         let own = participants::get(read, room.id, user).await?;
-        // What one said oneself is one's own, as long as one is in.
-        if deed == Deed::Erase && !own.as_ref().is_some_and(|own| own.standing == Standing::Approved) {
-            return Err(Code::NotApproved.into());
-        }
         let (actor, target) = (stands(room, user, own.as_ref()), stands(room, target, entry));
         may(deed, actor, target, room.owner, room.lost_host).map_err(|why| refusal(deed, why))
     }

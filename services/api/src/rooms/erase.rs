@@ -6,14 +6,15 @@ use streamit_domain::audit::Action as Audited;
 use streamit_domain::room::Deed;
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::chat::{self, Erasure, Range, Which};
-use streamit_storage::participants;
+use streamit_storage::{participants, rooms};
 use streamit_wire::{Code, v1};
 
-use super::{By, RoomRef, lock, user_id};
+use super::{By, RoomRef, user_id};
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
+use crate::limits::Limit;
 use crate::{announce, audit, convert};
 
 /// Body of `rooms/erase/`: `seq` of a message, or `user_id` of whose are all meant.
@@ -48,6 +49,7 @@ pub(crate) async fn erase(
     Json(body): Json<Erase>,
 ) -> Result<Json<Value>> {
     let room = body.room.resolve(&app, &caller).await?;
+    app.take(Limit::acts_by(caller.user)).await?;
     let erased = take_back(&app, room, &By::caller(&caller), body.which).await?;
     Ok(Json(json!({"erased": erased})))
 }
@@ -56,7 +58,8 @@ pub(crate) async fn erase(
 pub(crate) async fn take_back(app: &App, room: RoomId, by: &By<'_>, which: Which) -> Result<u64> {
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
-        let room = lock(&mut tx, room).await?;
+        let room = rooms::lock(&mut tx, room).await?.ok_or(Code::RoomNotFound)?;
+        by.may_look_in(&mut tx, &room).await?;
         let author = author(&mut tx, room.id, which).await?;
         let entry = participants::get(&mut tx, room.id, author).await?;
         by.may(&mut tx, &room, author, entry.as_ref(), Deed::Erase).await?;

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
+use crate::limits::Limit;
 use crate::{announce, audit};
 
 const MAX_URL: usize = 2048;
@@ -33,6 +34,7 @@ pub(crate) async fn leave(
     Json(OfRoom(room)): Json<OfRoom>,
 ) -> Result<Json<Value>> {
     let room = room.resolve(&app, &caller).await?;
+    app.take(Limit::joins_by(caller.user)).await?;
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;
         let room = lock(&mut tx, room).await?;
@@ -232,6 +234,7 @@ pub(crate) async fn settings(
     Json(body): Json<Change>,
 ) -> Result<Json<Changed>> {
     let room_id = body.room.resolve(&app, &caller).await?;
+    app.take(Limit::acts_by(caller.user)).await?;
     let words = body.blocked_words.clone();
     let change = |old: Settings| body.of(old);
     let (settings, blocked_words) = update(&app, room_id, &By::caller(&caller), change, words).await?;
@@ -264,7 +267,10 @@ pub(crate) async fn update(
         if new_words {
             rooms::set_blocked_words(&mut tx, room.id, words).await?;
             let note = by.did(Audited::WordsChanged).in_room(room.id);
-            audit::write(app, &mut tx, note.from(json!(old_words)).into(json!(words))).await?;
+            let gone: Vec<_> = old_words.iter().filter(|word| !words.contains(word)).collect();
+            let new: Vec<_> = words.iter().filter(|word| !old_words.contains(word)).collect();
+            audit::write(app, &mut tx, note.from(json!({"removed": gone})).into(json!({"added": new})))
+                .await?;
         }
         if new_settings || new_words {
             tx.commit().await?;
@@ -354,6 +360,7 @@ pub(crate) async fn source(
     Json(body): Json<Watch>,
 ) -> Result<Json<Watched>> {
     let room_id = body.room.resolve(&app, &caller).await?;
+    app.take(Limit::acts_by(caller.user)).await?;
     let source = &body.source;
     app.retrying(|| async {
         let mut tx = app.store.begin().await?;

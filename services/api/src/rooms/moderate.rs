@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::error::{ApiError, Result};
 use crate::http::json::{Fields, Input, Json};
+use crate::limits::Limit;
 use crate::{announce, audit};
 
 /// The longest mute that has an end, in seconds.
@@ -220,6 +221,7 @@ pub(crate) async fn cohost(
 /// Does what a call asks for, if the caller may.
 async fn act_for(app: &App, caller: &Caller, about: OfPerson, action: Action) -> Result<()> {
     let room = about.room.resolve(app, caller).await?;
+    app.take(Limit::acts_by(caller.user)).await?;
     act(app, room, &By::caller(caller), about.user, action).await
 }
 
@@ -235,7 +237,10 @@ pub(crate) async fn act(app: &App, room: RoomId, by: &By<'_>, target: UserId, ac
         if let Some(version) = apply(app, &mut tx, &room, &entry, action).await? {
             let after = participants::get(&mut tx, room.id, target).await?;
             let note = by.did(action.audited()).in_room(room.id).to(target);
-            let note = note.from(view(&entry)).into(after.as_ref().map_or(Value::Null, view));
+            let note = match action {
+                Action::Transfer => note.from(json!({"host": room.host})).into(json!({"host": target})),
+                _ => note.from(view(&entry)).into(after.as_ref().map_or(Value::Null, view)),
+            };
             audit::write(app, &mut tx, note).await?;
             tx.commit().await?;
             announce::facts(app, room.id, version).await;
@@ -266,14 +271,13 @@ async fn apply(
     let now = app.now();
     let (target, stands) = (entry.user, entry.standing);
     let is_in = matches!(stands, Standing::Approved | Standing::Pending);
-    if entry.is_guest {
-        // A guest has no account to be banned by, only a place he came from.
-        match action {
-            Action::Ban => bans::insert(tx, room.id, target, now.plus(NETWORK_BAN), now).await?,
-            Action::Unban => bans::lift(tx, room.id, target).await?,
-            _ => {}
-        }
+    // A guest has no account to be banned by, only a place he came from; and who has one could come back as a guest.
+    match action {
+        Action::Ban => bans::insert(tx, room.id, target, now.plus(NETWORK_BAN), now).await?,
+        Action::Unban => bans::lift(tx, room.id, target).await?,
+        _ => {}
     }
+    let kicked_until = entry.kicked_until.filter(|until| *until > now);
     let mut set =
         async |standing, until| participants::set_standing(tx, room.id, target, standing, until, now).await;
     let change: Option<Change> = match action {
@@ -288,7 +292,11 @@ async fn apply(
         // A kick after a kick or a ban must not change how long it holds.
         Action::Kick if matches!(stands, Standing::Kicked | Standing::Banned) => None,
         Action::Kick => return Err(not_in()),
-        Action::Ban => set(Standing::Banned, None).await?,
+        Action::Ban => set(Standing::Banned, kicked_until).await?,
+        // A ban that is taken back does not take back the kick before it.
+        Action::Unban if stands == Standing::Banned && kicked_until.is_some() => {
+            set(Standing::Kicked, kicked_until).await?
+        }
         Action::Unban if stands == Standing::Banned => set(Standing::Left, None).await?,
         Action::Unban => None,
         Action::Mute(time) => {

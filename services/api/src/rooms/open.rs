@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use streamit_domain::audit::Action as Audited;
 use streamit_domain::room::{self, Access, DEFAULT_MAX_MEMBERS, JoinRefusal, Settings, Standing};
+use streamit_domain::words::WordFilter;
 use streamit_domain::{RoomCode, RoomId};
 use streamit_storage::participants::{self, Participant};
 use streamit_storage::rooms::{self, NewRoom, Room};
@@ -58,6 +59,8 @@ pub(crate) async fn create(
     caller: Caller,
     Json(body): Json<Create>,
 ) -> Result<(StatusCode, Json<Created>)> {
+    app.take(Limit::rooms_by(caller.user)).await?;
+    app.take(Limit::rooms_from(&caller.peer)).await?;
     let access = body.access;
     let password = (access == Access::Password).then(|| secrets::room_password(&*app.entropy));
     let password_mac = match &password {
@@ -150,6 +153,7 @@ pub(crate) async fn join(
     }
     let standing = decided?;
     if !entry.as_ref().is_some_and(|entry| entry.standing == standing) {
+        app.take(Limit::joins_by(caller.user)).await?;
         app.retrying(|| enter(&app, &room, &caller, standing)).await?;
     }
     Ok(Json(Joined {
@@ -175,18 +179,30 @@ async fn decide(
         app.peek(Limit::room_passwords_by(caller.user)).await?;
         app.peek(Limit::room_passwords_for(room.id)).await?;
     }
-    if caller.account.is_guest && !is_in && room.host != caller.user {
-        let network = app.hashed(&caller.peer.limit_key()).await?;
-        if bans::covers(&mut app.store.read().await?, room.id, &network, app.now()).await? {
-            return Err(Code::Banned.into());
+    let is_host = room.host == caller.user;
+    if !is_in && !is_host {
+        let mut read = app.store.read().await?;
+        if caller.account.is_guest {
+            let network = app.hashed(&caller.peer.limit_key()).await?;
+            if bans::covers(&mut read, room.id, &network, app.now()).await? {
+                return Err(Code::Banned.into());
+            }
+        }
+        let blocked = rooms::blocked_words(&mut read, room.id).await?;
+        let name = caller.account.display_name.as_str();
+        if WordFilter::new(blocked.iter().map(String::as_str)).blocks(name) {
+            return Err(ApiError::new(
+                Code::WordBlocked,
+                "Your display name holds words that are not allowed in this room",
+            ));
         }
     }
     let password_is_right = || match (&room.password_mac, password) {
         (Some(kept), Some(given)) => secrets::is_room_password(key, kept, given.expose_secret()),
         _ => false,
     };
-    let is_host = room.host == caller.user;
-    let is_locked = room.settings.is_locked;
+    // Nobody locks out the one who opened the room.
+    let is_locked = room.settings.is_locked && room.owner != caller.user;
     match room::join(room.life, room.access, is_locked, is_host, before, password_is_right, app.now()) {
         Ok(standing) => Ok(standing),
         Err(JoinRefusal::Ended(life)) => Err(ended_code(life).into()),
@@ -218,6 +234,7 @@ async fn note_refusal(app: &App, caller: &Caller, room: &Room, refusal: &ApiErro
 
 /// Writes the join down. What the host decided in the meantime stands.
 async fn enter(app: &App, room: &Room, caller: &Caller, standing: Standing) -> Result<()> {
+    let network = app.hashed(&caller.peer.limit_key()).await?;
     let mut tx = app.store.begin().await?;
     let name = &caller.account.display_name;
     let change = participants::upsert_join(&mut tx, room.id, caller.user, name, standing, app.now()).await?;
@@ -226,6 +243,7 @@ async fn enter(app: &App, room: &Room, caller: &Caller, standing: Standing) -> R
         Standing::Kicked => return Err(Code::Kicked.into()),
         _ => {}
     }
+    bans::note_network(&mut tx, room.id, caller.user, &network).await?;
     let action = if standing == Standing::Approved { Audited::Joined } else { Audited::Asked };
     audit::write(app, &mut tx, caller.origin.did(action).in_room(room.id)).await?;
     tx.commit().await?;

@@ -56,6 +56,7 @@ pub(crate) async fn report(
 ) -> Result<(StatusCode, Json<Value>)> {
     let room = body.room.resolve(&app, &caller).await?;
     app.take(Limit::reports_by(caller.user)).await?;
+    app.take(Limit::reports_from(&caller.peer)).await?;
     let now = app.now();
     let mut tx = app.store.begin().await?;
     let own = participants::get(&mut tx, room, caller.user).await?;

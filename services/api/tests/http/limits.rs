@@ -139,3 +139,65 @@ async fn an_address_brings_a_hundred_and_twenty_guests_a_minute() {
     assert_eq!(next.header("retry-after"), Some("1"));
     assert_eq!(guest("4.4.4.4").await.status, 200);
 }
+
+#[tokio::test]
+async fn codes_guessed_all_at_once_are_counted_one_by_one() {
+    let world = World::new().await;
+    let (ana, eve) = (world.guest("Ana").await, world.guest("Eve").await);
+    let room = world.room(&ana, json!({"is_private": true, "entry_mode": "APPROVAL"})).await;
+    let door = |code: String| world.get(&format!("/api/rooms/{code}/door/")).by(&eve).send();
+    // A real code is no guess, however often it is used.
+    for _ in 0..100 {
+        assert_eq!(door(room.code.clone()).await.status, 200);
+    }
+    for n in 0..59 {
+        door(format!("ZZ{n:04}")).await.refused(404, "ROOM_NOT_FOUND");
+    }
+    // One is left, and many ask at the same moment: most for nothing, and some for the room.
+    let codes = (0..100).map(|n| if n % 2 == 0 { room.code.clone() } else { format!("YY{n:04}") });
+    let answers = futures_util::future::join_all(codes.map(door)).await;
+    let told = answers.iter().filter(|reply| reply.status == 404).count();
+    assert_eq!(told, 1, "whoever else learns anything learns it for nothing");
+    let after = door(room.code.clone()).await;
+    after.refused(429, "RATE_LIMITED");
+    assert!(after.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn what_is_told_to_everybody_and_written_down_has_its_pace() {
+    let world = World::new().await;
+    let (ana, bo) = (world.guest("Ana").await, world.guest("Bo").await);
+    let mut opened = 0;
+    let refused = loop {
+        let reply = world.post("/api/rooms/create/").by(&ana).json(json!({})).send().await;
+        if reply.status != 201 {
+            break reply;
+        }
+        opened += 1;
+    };
+    assert_eq!(opened, 20);
+    refused.refused(429, "RATE_LIMITED");
+    assert_eq!(refused.header("retry-after"), Some("3"));
+
+    let room = world.public_room(&bo).await;
+    let set = |on: bool| {
+        let body = json!({"room_id": room.id, "is_locked": on});
+        world.post("/api/rooms/settings/").by(&bo).json(body).send()
+    };
+    let mut changes = 0;
+    while set(changes % 2 == 0).await.status == 200 {
+        changes += 1;
+    }
+    assert_eq!(changes, 120);
+    let come_and_go = async |path: &str| {
+        let body = json!({"room_id": room.id, "code": room.code});
+        world.post(&format!("/api/rooms/{path}/")).by(&ana).json(body).send().await.status
+    };
+    world.advance(60);
+    assert_eq!(set(false).await.status, 200);
+    let mut moves = 0;
+    while come_and_go(if moves % 2 == 0 { "join" } else { "leave" }).await == 200 {
+        moves += 1;
+    }
+    assert_eq!(moves, 60);
+}

@@ -149,8 +149,12 @@ async fn a_ban_and_handing_the_room_over_ask_first() {
         "document.querySelector('#play').offsetHeight + document.querySelector('#pause').offsetHeight === 0",
     )
     .await;
-    ana.sees("![...document.querySelectorAll('#people .more, .ask')].some(one => one.offsetHeight > 0)")
-        .await;
+    // What is left to a viewer is to report somebody.
+    ana.sees(
+        "![...document.querySelectorAll('.ask, #people .kick, #people .actions > :not(.report)')]\
+         .some(one => one.offsetHeight > 0)",
+    )
+    .await;
     for watcher in [&ana, &bo, &cy] {
         watcher.has_no_errors().await;
     }

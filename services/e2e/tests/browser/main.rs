@@ -7,6 +7,7 @@ mod alone;
 mod evening;
 mod harness;
 mod library;
+mod order;
 mod panel;
 mod screenshots;
 mod sync;

@@ -120,19 +120,23 @@ impl Watcher {
 
     /// Presses what there is about somebody behind "More", such as `.ban`; the question after it stands then.
     pub(crate) async fn is_asked(&self, what: &str, name: &str) {
-        let row = self.row_of(name).await;
-        if !self
-            .value::<bool>(&format!("document.querySelector({:?}).offsetHeight > 0", format!("{row} {what}")))
-            .await
-        {
-            self.clicks(&format!("{row} .more")).await;
-        }
+        let row = self.opens_more_about(name, what).await;
         self.clicks(&format!("{row} {what}")).await;
         self.sees(&format!(
             "document.activeElement === document.querySelector({:?})",
             format!("{row} .ask .no")
         ))
         .await;
+    }
+
+    /// Has what there is about somebody behind "More" shown; what selects the row.
+    pub(crate) async fn opens_more_about(&self, name: &str, what: &str) -> String {
+        let row = self.row_of(name).await;
+        let is_shown = format!("document.querySelector({:?}).offsetHeight > 0", format!("{row} {what}"));
+        if !self.value::<bool>(&is_shown).await {
+            self.clicks(&format!("{row} .more")).await;
+        }
+        row
     }
 
     /// Answers the question that stands, with `.yes` or `.no`.

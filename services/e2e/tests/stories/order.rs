@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use streamit_client::{Event, Options};
+use streamit_client::{Event, Named, Options, ReportReason, Which};
 use streamit_e2e::{Answer, Person, Room, Seat, System, on_both};
 use tokio::time::Instant;
 
@@ -137,8 +137,7 @@ async fn a_locked_chat_and_a_locked_room_hold_everywhere(system: &System) {
     assert_eq!(says(&mut bo_sits, "no").await.as_deref(), Some("CHAT_LOCKED"));
     assert_eq!(says(&mut cohost, "yes").await, None);
     assert_eq!(says(&mut host, "yes").await, None);
-    let told = bo_sits.welcome.participants.rest.get("is_chat_locked").cloned();
-    assert_eq!(told, Some(json!(false)), "as it was when he came");
+    assert_eq!(bo_sits.welcome.participants.is_chat_locked, Some(false), "as it was when he came");
     let di = system.guest("Di").await;
     for i in 0..system.apis() {
         let refused = di.http_at(i).join(&room.code, None).await.unwrap_err();
@@ -189,7 +188,7 @@ async fn an_erased_message_vanishes_everywhere(system: &System) {
         seat.hears("fine").await;
     }
 
-    room.host_does("erase", json!({"seq": 1})).await;
+    assert_eq!(ana.http().erase(room.id, Which::Message(1)).await.unwrap(), 1);
     all_see_erased(&mut seats, Instant::now(), &[1]).await;
     for node in 0..3 {
         let late = room.join_on(node, &system.guest("Late").await).await;
@@ -215,7 +214,10 @@ async fn all_that_somebody_said_vanishes_and_who_was_away_is_told(system: &Syste
     host[0].hears("three").await;
     drop(cy_sits);
 
-    room.host_does("erase", json!({"user_id": bo.id()})).await;
+    // One may have seen enough to tell of it before it is gone.
+    let about = Some(Which::Message(2));
+    cy.http().report(room.id, about, ReportReason::Spam, Some("Three in a row")).await.unwrap();
+    assert_eq!(ana.http().erase(room.id, Which::AllOf(bo.id())).await.unwrap(), 3);
     all_see_erased(&mut host, Instant::now(), &[1, 2, 3]).await;
     let options = Options { since: Some(3), ..Options::default() };
     let mut back = room.sit(2, &cy, options).await;
@@ -255,11 +257,14 @@ async fn cohosts_keep_order_over_the_websocket(system: &System) {
     cohost.send(&json!({"type": "BAN_USER", "user_id": cy.id()})).await;
     assert_eq!(cy_sits.is_closed().await.code, 4010);
     host.sees_go("Cy").await;
-    let audit = ana.reads(&format!("/api/rooms/{}/audit/?action=moderation.banned", room.code)).await.is(200);
-    assert_eq!(
-        (&audit["entries"][0]["actor"]["name"], &audit["entries"][0]["target"]["name"]),
-        (&json!("Bo"), &json!("Cy"))
-    );
+    let banned = bo.http().bans(&room.code).await.unwrap();
+    assert_eq!(banned.iter().map(|person| person.id).collect::<Vec<_>>(), [cy.id()]);
+    let audit = ana.http().audit(&room.code, None, Some("moderation.banned")).await.unwrap();
+    let [entry] = &audit.entries[..] else { panic!("{audit:?}") };
+    let name = |who: &Option<Named>| who.as_ref().and_then(|who| who.name.clone()).unwrap_or_default();
+    assert_eq!((&*name(&entry.actor), &*name(&entry.target)), ("Bo", "Cy"));
+    let before = ana.http().audit(&room.code, Some(entry.id), None).await.unwrap();
+    assert!(before.entries.iter().all(|other| other.action != "moderation.banned"), "{before:?}");
     cohost.send(&json!({"type": "UNBAN_USER", "user_id": cy.id()})).await;
     streamit_e2e::until("the ban to be lifted", async || cy.http().join(&room.code, None).await.ok())
         .await

@@ -326,6 +326,9 @@ pub trait Quota: Send + Sync + 'static {
     /// # Errors
     /// How long to wait, when the rate is used up.
     async fn peek(&self, key: &str, rate: Rate) -> Result<(), Duration>;
+
+    /// Gives an event back that was taken and did not count after all.
+    async fn give_back(&self, key: &str, rate: Rate);
 }
 
 /// [`Rooms`] as services hold it.

@@ -68,7 +68,7 @@ impl DisplayName {
 }
 
 /// Bidirectional embeddings, overrides, isolates and marks (Unicode Standard Annex 9, section 2).
-const fn is_bidi_control(c: char) -> bool {
+pub(crate) const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}')
 }
 

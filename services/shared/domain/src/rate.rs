@@ -61,6 +61,11 @@ impl Gcra {
         self.0 = next;
         Ok(())
     }
+
+    /// Takes the last event back: it did not count after all.
+    pub fn give_back(&mut self, rate: Rate) {
+        self.0 = self.0.saturating_sub(rate.interval_micros());
+    }
 }
 
 /// What one user's chat may do: [`Self::MESSAGES`] within [`Self::WINDOW`], then [`Self::PAUSE`] of silence.

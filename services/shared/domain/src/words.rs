@@ -1,15 +1,15 @@
 //! What must not be said in a room: words and phrases that its host listed, with wildcards.
 //!
 //! Text and patterns are folded first, so that case, accents, how a character is composed and what can't be seen make no
-//! difference (Unicode Standard Annex 15: NFKD, less the marks; then lower case). A pattern matches whole words: `cat`
+//! difference (Unicode Standard Annex 15: NFKD, less accents; then one case). A pattern matches whole words: `cat`
 //! is not in "category", `cat*` is. `*` stands for any characters of a word, `?` for one. Several words match where they
 //! stand one after another, whatever is between them that is no letter or digit.
 
 use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 
 use crate::Invalid;
-use crate::name::is_invisible;
+use crate::name::{is_bidi_control, is_invisible};
 
 /// The most patterns of a room.
 pub const MAX_PATTERNS: usize = 100;
@@ -48,7 +48,7 @@ impl WordFilter {
     /// Prepares patterns.
     #[must_use]
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
-        let phrase = |pattern| words(pattern, |c| c.is_alphanumeric() || matches!(c, '*' | '?'));
+        let phrase = |pattern| words(pattern, |c| is_of_word(c) || matches!(c, '*' | '?'));
         Self(patterns.into_iter().map(phrase).filter(|phrase| !phrase.is_empty()).collect())
     }
 
@@ -58,7 +58,7 @@ impl WordFilter {
         if self.0.is_empty() {
             return false;
         }
-        let said = words(text, char::is_alphanumeric);
+        let said = words(text, is_of_word);
         self.0.iter().any(|phrase| {
             said.windows(phrase.len())
                 .any(|run| phrase.iter().zip(run).all(|(glob, word)| matches(glob, word)))
@@ -66,9 +66,25 @@ impl WordFilter {
     }
 }
 
+/// Marks that are left after folding belong to the letter before.
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c)
+}
+
 fn fold(text: &str) -> String {
-    let plain = text.nfkd().filter(|c| !is_combining_mark(*c) && !is_invisible(*c));
-    plain.flat_map(char::to_lowercase).collect()
+    let plain = text.nfkd().filter(|c| !is_accent(*c) && !is_unseen(*c));
+    // By way of upper case, where "ß" is "SS" and there is one sigma.
+    plain.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+/// A mark that is written above, below or through a letter, or a point that may be left out, by its canonical combining
+/// class (Unicode Standard Annex 44, table 15). Vowel signs of Indic scripts have other classes: they are letters to who reads.
+fn is_accent(c: char) -> bool {
+    matches!(canonical_combining_class(c), 1 | 10..=35 | 200..=255)
+}
+
+fn is_unseen(c: char) -> bool {
+    is_invisible(c) || is_bidi_control(c) || matches!(c, '\u{FFF9}'..='\u{FFFB}' | '\u{1D159}')
 }
 
 fn words(text: &str, is_of_word: impl Fn(char) -> bool) -> Vec<Vec<char>> {
@@ -143,7 +159,17 @@ mod tests {
         {
             assert!(blocks("unkind", text), "{text:?}");
         }
-        assert!(blocks("Straße", "STRASSE") || blocks("Straße", "straße"));
+        for (pattern, text) in [
+            ("badword", "bad\u{200e}word"),
+            ("badword", "bad\u{202a}word"),
+            ("badword", "bad\u{fff9}word"),
+            ("Straße", "STRASSE"),
+            ("ΜΑΣ", "μας"),
+            ("λόγος", "ΛΌΓΟΣ"),
+        ] {
+            assert!(blocks(pattern, text), "{pattern} {text:?}");
+        }
+        assert!(!blocks("की", "का"), "a vowel sign is no accent");
     }
 
     #[test]

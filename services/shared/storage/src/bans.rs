@@ -1,34 +1,51 @@
-//! Where guests who were banned from a room came from. A guest has no account to be banned by, so for a while other
+//! Where people who were banned from a room came from. A guest has no account to be banned by, so for a while new
 //! guests from there stay out as well. Networks are keyed hashes of addresses, made by the caller.
 
 use streamit_domain::{RoomId, Timestamp, UserId};
 
 use crate::{Read, Result, Tx};
 
-/// Keeps new guests out of a room who come from where this guest's live sessions were opened, until `until`.
+/// Keeps new guests out of a room who come from where this person's live sessions were opened, or from where they last
+/// joined the room, until `until`.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn insert(
     tx: &mut Tx,
     room: RoomId,
-    guest: UserId,
+    person: UserId,
     until: Timestamp,
     now: Timestamp,
 ) -> Result<()> {
     const SQL: &str = "
         INSERT INTO room_bans (room_id, network, user_id, created_at, until)
-        SELECT DISTINCT CAST($1 AS UUID), s.address, s.user_id, CAST($3 AS BIGINT), CAST($4 AS BIGINT)
-        FROM sessions s WHERE s.user_id = $2 AND s.address IS NOT NULL AND s.expires_at > $3
+        SELECT CAST($1 AS UUID), f.network, CAST($2 AS UUID), CAST($3 AS BIGINT), CAST($4 AS BIGINT)
+        FROM (SELECT s.address AS network FROM sessions s
+                WHERE s.user_id = $2 AND s.address IS NOT NULL AND s.expires_at > $3
+            UNION SELECT p.network FROM participants p
+                WHERE p.room_id = $1 AND p.user_id = $2 AND p.network IS NOT NULL) f
         ON CONFLICT (room_id, network, user_id) DO UPDATE SET until = excluded.until";
     // SQLite would make a number of what is cast to UUID.
     const LITE: &str = "
         INSERT INTO room_bans (room_id, network, user_id, created_at, until)
-        SELECT DISTINCT $1, s.address, s.user_id, $3, $4
-        FROM sessions s WHERE s.user_id = $2 AND s.address IS NOT NULL AND s.expires_at > $3
+        SELECT $1, f.network, $2, $3, $4
+        FROM (SELECT s.address AS network FROM sessions s
+                WHERE s.user_id = $2 AND s.address IS NOT NULL AND s.expires_at > $3
+            UNION SELECT p.network FROM participants p
+                WHERE p.room_id = $1 AND p.user_id = $2 AND p.network IS NOT NULL) f WHERE TRUE
         ON CONFLICT (room_id, network, user_id) DO UPDATE SET until = excluded.until";
     let sql = sql! { postgres: SQL, sqlite: LITE };
-    execute!(tx, sql, room.0, guest.0, now.0, until.0)?;
+    execute!(tx, sql, room.0, person.0, now.0, until.0)?;
+    Ok(())
+}
+
+/// Notes from where somebody joins a room. It is no fact, and nobody is told.
+///
+/// # Errors
+/// When the database fails.
+pub async fn note_network(tx: &mut Tx, room: RoomId, user: UserId, network: &str) -> Result<()> {
+    const SQL: &str = "UPDATE participants SET network = $3 WHERE room_id = $1 AND user_id = $2";
+    execute!(tx, SQL, room.0, user.0, network)?;
     Ok(())
 }
 

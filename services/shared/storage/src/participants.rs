@@ -141,8 +141,8 @@ pub async fn list(
     rows.into_iter().map(Participant::try_from).collect()
 }
 
-/// Changes how somebody stands: approves, rejects, lets go, kicks (until `kicked_until`), bans, or lifts a ban
-/// (to [`Standing::Left`]). Removing somebody voids the admissions they have, takes a co-host's role, and with it
+/// Changes how somebody stands: approves, rejects, lets go, kicks (until `kicked_until`), bans (a kick before it is
+/// remembered as long), or lifts a ban (to [`Standing::Left`], or to the kick). Removing somebody voids the admissions they have, takes a co-host's role, and with it
 /// raises the fence; a room that would have gone back to them no longer does. Nothing when they have no entry. What
 /// is so already changes nothing, except that a kick holds anew.
 ///
@@ -176,7 +176,8 @@ pub async fn set_standing(
         matches!(standing, Standing::Rejected | Standing::Left | Standing::Kicked | Standing::Banned);
     let version = bump(tx, room).await?;
     let word = standing.as_str();
-    let until = kicked_until.filter(|_| standing == Standing::Kicked).map(|at| at.0);
+    let until =
+        kicked_until.filter(|_| matches!(standing, Standing::Kicked | Standing::Banned)).map(|at| at.0);
     execute!(tx, SQL, room.0, user.0, word, until, version, is_removal, now.0)?;
     if is_removal {
         execute!(tx, NO_RETURN, room.0, user.0)?;

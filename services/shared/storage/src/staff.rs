@@ -67,7 +67,7 @@ pub async fn anonymise(
         WHERE life = 'ACTIVE' AND id IN (SELECT p.room_id FROM participants p WHERE p.user_id = $1)
         RETURNING id, facts_version";
     const PEOPLE: &str = "
-        UPDATE participants SET display_name = $2, name_key = $3,
+        UPDATE participants SET display_name = $2, name_key = $3, network = NULL,
             changed_version = (SELECT r.facts_version FROM rooms r WHERE r.id = participants.room_id)
         WHERE user_id = $1";
     const MESSAGES: &str = "

@@ -1,11 +1,14 @@
 //! Accounts and guests. People are never deleted: what they said and where they were stays consistent.
 
+use std::collections::BTreeSet;
+
 use sqlx::FromRow;
 use streamit_domain::account::Email;
 use streamit_domain::{DisplayName, Timestamp, UserId};
 use uuid::Uuid;
 
-use crate::{Error, Read, Result, Tx, row};
+use crate::engine::Sql;
+use crate::{Error, Read, Result, Tx, batch, row};
 
 /// Somebody who can be in rooms.
 #[derive(Clone, PartialEq, Eq)]
@@ -151,6 +154,23 @@ pub async fn by_id(read: &mut Read, id: UserId) -> Result<Option<User>> {
         SELECT id, email, display_name, password_hash, is_guest, is_staff, is_superuser, is_active, created_at
         FROM users WHERE id = $1";
     fetch_optional!(read, UserRow, SQL, id.0)?.map(User::try_from).transpose()
+}
+
+/// Which of these people came without an account.
+///
+/// # Errors
+/// When the database fails.
+pub async fn guests_among(
+    read: &mut Read,
+    users: impl IntoIterator<Item = UserId>,
+) -> Result<BTreeSet<UserId>> {
+    const SQL: Sql = sql! {
+        postgres: "SELECT id FROM users
+            WHERE is_guest AND id IN (SELECT value::UUID FROM json_array_elements_text($1::JSON))",
+        sqlite: "SELECT id FROM users WHERE is_guest AND id IN (SELECT unhex(value) FROM json_each($1))",
+    };
+    let rows = fetch_all!(read, (Uuid,), SQL, batch::ids(users.into_iter().map(|user| user.0))?)?;
+    Ok(rows.into_iter().map(|(id,)| UserId(id)).collect())
 }
 
 /// Makes an account that may do everything, or raises the one that has the address to that: its password and name

@@ -47,8 +47,7 @@ impl MemoryQuota {
 
     fn count(&self, key: &str, rate: Rate, is_taken: bool) -> Result<(), Duration> {
         let now = micros(self.clock.monotonic().saturating_duration_since(self.origin));
-        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
-        let mut shard = self.shards[index].lock();
+        let mut shard = self.shard(key).lock();
         let mut state = shard.states.get(key).copied().unwrap_or_default();
         state.take(rate, now)?;
         if is_taken {
@@ -56,6 +55,10 @@ impl MemoryQuota {
             shard.states.insert(key.to_owned(), state);
         }
         Ok(())
+    }
+
+    fn shard(&self, key: &str) -> &Mutex<Shard> {
+        &self.shards[usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0)]
     }
 
     #[cfg(test)]
@@ -86,6 +89,12 @@ impl Quota for MemoryQuota {
 
     async fn peek(&self, key: &str, rate: Rate) -> Result<(), Duration> {
         self.count(key, rate, false)
+    }
+
+    async fn give_back(&self, key: &str, rate: Rate) {
+        if let Some(state) = self.shard(key).lock().states.get_mut(key) {
+            state.give_back(rate);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub struct RedisQuota {
 }
 
 impl RedisQuota {
-    async fn count(&self, key: &str, rate: Rate, is_taken: bool) -> Result<Result<(), Duration>, Error> {
+    async fn count(&self, key: &str, rate: Rate, how: &'static str) -> Result<Result<(), Duration>, Error> {
         if !self.pulse.is_healthy() {
             // Nobody should wait for a deadline at each attempt to log in.
             return Err(Error::Away(None));
@@ -31,7 +31,7 @@ impl RedisQuota {
         script::call(&mut call, &script::QUOTA, &[keys::quota(key)])
             .arg(rate.interval_micros())
             .arg(rate.tolerance_micros())
-            .arg(u8::from(is_taken));
+            .arg(how);
         let answers = self.pool.ask(&call, Some(&script::QUOTA)).await?;
         let wait: u64 = read(answers.into_iter().next().unwrap_or_default())?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
@@ -41,16 +41,22 @@ impl RedisQuota {
 #[async_trait]
 impl Quota for RedisQuota {
     async fn take(&self, key: &str, rate: Rate) -> Result<(), Duration> {
-        match self.count(key, rate, true).await {
+        match self.count(key, rate, "take").await {
             Ok(outcome) => outcome,
             Err(_) => self.alone.take(key, rate).await,
         }
     }
 
     async fn peek(&self, key: &str, rate: Rate) -> Result<(), Duration> {
-        match self.count(key, rate, false).await {
+        match self.count(key, rate, "peek").await {
             Ok(outcome) => outcome,
             Err(_) => self.alone.peek(key, rate).await,
+        }
+    }
+
+    async fn give_back(&self, key: &str, rate: Rate) {
+        if self.count(key, rate, "give back").await.is_err() {
+            self.alone.give_back(key, rate).await;
         }
     }
 }

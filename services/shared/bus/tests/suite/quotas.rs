@@ -29,6 +29,18 @@ both_buses! {
         assert!(bus.quota.peek(&key, rate).await.is_err());
     }
 
+    async fn what_is_given_back_can_be_taken_again(bus: Bus) {
+        let (rate, key) = (Rate { per_minute: 1, burst: 2 }, user().to_string());
+        bus.quota.give_back(&key, rate).await;
+        for _ in 0..5 {
+            bus.quota.take(&key, rate).await.unwrap();
+            bus.quota.take(&key, rate).await.unwrap();
+            assert!(bus.quota.take(&key, rate).await.is_err(), "nothing was lent");
+            bus.quota.give_back(&key, rate).await;
+            bus.quota.give_back(&key, rate).await;
+        }
+    }
+
     async fn after_the_wait_one_more_passes(bus: Bus) {
         let (rate, key) = (Rate { per_minute: 120, burst: 1 }, user().to_string());
         bus.quota.take(&key, rate).await.unwrap();

@@ -26,7 +26,7 @@ pub struct Erasure {
     pub number: u64,
     /// How many messages it took.
     pub count: u64,
-    /// What is left of those among the room's last [`TOLD`], oldest first.
+    /// What is left of those among the room's last 500, oldest first.
     pub tombstones: Vec<Message>,
     /// The room's epoch.
     pub epoch: u64,
