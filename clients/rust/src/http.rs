@@ -23,6 +23,7 @@ pub struct Http {
     base: Arc<str>,
     ws: Arc<str>,
     token: Option<Arc<str>>,
+    header: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// Without the token.
@@ -79,6 +80,7 @@ impl Http {
             ws: format!("{ws_scheme}{rest}").into(),
             base: base.into(),
             token: None,
+            header: None,
         })
     }
 
@@ -93,6 +95,13 @@ impl Http {
     #[must_use]
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.into()), ..self.clone() }
+    }
+
+    /// The same, with a header on each call: a proxy that is trusted tells for whom it asks, say. It takes the place of one
+    /// given before.
+    #[must_use]
+    pub fn with_header(&self, name: &str, value: &str) -> Self {
+        Self { header: Some((name.into(), value.into())), ..self.clone() }
     }
 
     /// The same, as nobody (but for cookies, if there is a jar).
@@ -126,6 +135,9 @@ impl Http {
         let mut request = self.client.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some((name, value)) = &self.header {
+            request = request.header(&**name, &**value);
         }
         Request(request)
     }

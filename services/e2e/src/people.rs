@@ -85,7 +85,9 @@ impl System {
     /// Whoever this account is of.
     #[must_use]
     pub fn person(&self, account: Account, address: Ipv4Addr, home: usize) -> Person {
-        let http = (0..self.apis()).map(|i| self.http(i).with_token(&account.access_token)).collect();
+        let from = address.to_string();
+        let of = |i| self.http(i).with_token(&account.access_token).with_header("x-forwarded-for", &from);
+        let http = (0..self.apis()).map(of).collect();
         Person { account, address, system: self.clone(), http, home }
     }
 }
@@ -134,7 +136,7 @@ impl Person {
     /// When no answer comes.
     pub async fn does(&self, action: &str, body: &Value) -> Response {
         let request = self.http().request("POST", &format!("/api/rooms/{action}/"));
-        request.header("x-forwarded-for", &self.address.to_string()).json(body).send().await.unwrap()
+        request.json(body).send().await.unwrap()
     }
 
     /// Asks for `path`, whatever the answer is.
@@ -142,8 +144,7 @@ impl Person {
     /// # Panics
     /// When no answer comes.
     pub async fn reads(&self, path: &str) -> Response {
-        let request = self.http().request("GET", path);
-        request.header("x-forwarded-for", &self.address.to_string()).send().await.unwrap()
+        self.http().request("GET", path).send().await.unwrap()
     }
 
     /// Opens a room that is listed.
