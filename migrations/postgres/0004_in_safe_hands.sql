@@ -9,7 +9,6 @@ ALTER TABLE rooms ADD COLUMN is_chat_locked BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE rooms ADD COLUMN slow_mode_seconds BIGINT NOT NULL DEFAULT 0;
 -- A JSON list of what must not be said; null: nothing.
 ALTER TABLE rooms ADD COLUMN blocked_words TEXT;
-CREATE INDEX rooms_created_at_idx ON rooms (created_at, id);
 
 -- When somebody last spoke, kept in rooms with slow mode only.
 ALTER TABLE participants ADD COLUMN last_said_at BIGINT;
@@ -20,11 +19,9 @@ ALTER TABLE participants ADD COLUMN network TEXT;
 -- Erasures of a room are numbered, so that who missed the news of one can ask.
 ALTER TABLE chat_heads ADD COLUMN erasures BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE messages ADD COLUMN erasure BIGINT;
-CREATE INDEX messages_erasure_idx ON messages (room_id, erasure) WHERE erasure IS NOT NULL;
-CREATE INDEX messages_created_at_idx ON messages (created_at, room_id, seq);
 
--- Whoever is banned from a room is known by where they came from, for a while, lest they come back as a guest. The network is a keyed hash of an address
--- (IPv6: of its /64).
+-- Whoever is banned from a room is known by where they came from, for a while, lest they come back as a guest. The network
+-- is a keyed hash of an address (IPv6: of its /64).
 CREATE TABLE room_bans (
     room_id    UUID   NOT NULL REFERENCES rooms (id),
     network    TEXT   NOT NULL,
@@ -106,17 +103,3 @@ CREATE TABLE panel_sessions (
 );
 CREATE INDEX panel_sessions_user_id_idx ON panel_sessions (user_id);
 CREATE INDEX panel_sessions_expires_at_idx ON panel_sessions (expires_at);
-
-CREATE INDEX revocations_session_id_idx ON revocations (session_id);
--- Guests who were not here for long are forgotten.
-CREATE INDEX users_guests_idx ON users (created_at) WHERE is_guest AND anonymised_at IS NULL;
--- Lists of the panel.
-CREATE INDEX users_created_at_idx ON users (created_at, id);
-CREATE INDEX sessions_created_at_idx ON sessions (created_at, id);
-CREATE INDEX users_staff_idx ON users (created_at, id) WHERE is_staff;
-CREATE INDEX users_inactive_idx ON users (created_at, id) WHERE NOT is_active;
-CREATE INDEX users_display_name_idx ON users ((lower(display_name)) COLLATE "C");
--- By prefix: the order of letters in the unique index is that of a language.
-CREATE INDEX users_email_prefix_idx ON users (email COLLATE "C");
-CREATE INDEX rooms_code_prefix_idx ON rooms (code COLLATE "C");
-CREATE INDEX participants_banned_idx ON participants (created_at, user_id) WHERE standing = 'BANNED';

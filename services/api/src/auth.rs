@@ -141,6 +141,9 @@ pub(crate) async fn login(
     }
     let (visit, now) = (Visit::of(&app, peer, origin, &headers).await?, app.now());
     let mut tx = app.store.begin().await?;
+    if !users::is_still(&mut tx, user.id, user.password_hash.as_deref().unwrap_or_default()).await? {
+        return Err(Code::Credentials.into());
+    }
     let opened = open_session(&app, &mut tx, user.id, &visit, now).await?;
     audit::write(&app, &mut tx, visit.origin.known(user).did(Action::LoggedIn)).await?;
     tx.commit().await?;

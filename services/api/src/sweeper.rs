@@ -173,8 +173,10 @@ async fn empty_rooms(app: &App) -> Result<()> {
             continue;
         }
         let ended = rooms::end(&mut tx, room.id, Life::Expired, app.now()).await?;
-        let note = Origin::system().did(Action::RoomExpired).in_room(room.id);
-        audit::write(app, &mut tx, note).await?;
+        if ended.is_some() {
+            let note = Origin::system().did(Action::RoomExpired).in_room(room.id);
+            audit::write(app, &mut tx, note).await?;
+        }
         tx.commit().await?;
         if let Some(version) = ended {
             tracing::info!(room.id = %room.id, "a room expired");

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::audit::{self, Origin};
 use crate::convert;
 use crate::http::error::{ApiError, Result};
+use crate::limits::Limit;
 use crate::rooms::By;
 use crate::rooms::moderate::{self, Action};
 
@@ -54,6 +55,7 @@ pub(super) async fn versions(app: &App, request: v1::VersionsRequest) -> Result<
             chat_head: versions.chat_head,
             fence: versions.fence,
             erasures: versions.erasures,
+            kept_from: versions.kept_from,
         })
         .collect();
     Ok(v1::VersionsReply { rooms })
@@ -165,6 +167,7 @@ pub(super) async fn moderate(app: &App, request: &v1::ModerateRequest) -> Result
     };
     let room = RoomId::from_slice(&request.room)?;
     let (actor, target) = (UserId::from_slice(&request.actor)?, UserId::from_slice(&request.target)?);
+    app.take(Limit::acts_by(actor)).await?;
     let entry = participants::get(&mut app.store.read().await?, room, actor).await?;
     let origin = Origin::member(actor, entry.is_some_and(|entry| entry.is_guest));
     moderate::act(app, room, &By::member(&origin, actor), target, action).await

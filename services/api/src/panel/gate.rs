@@ -13,7 +13,7 @@ use streamit_domain::SessionId;
 use streamit_domain::audit::{Action, truncated};
 use streamit_edge::{Origins, Peer};
 use streamit_storage::panel::sessions::{self, NewPanelSession};
-use streamit_storage::users::User;
+use streamit_storage::users::{self, User};
 use streamit_wire::Code;
 
 use super::form::{self, Fields};
@@ -181,6 +181,9 @@ async fn open(
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let agent: Option<String> = agent.map(|agent| agent.chars().take(USER_AGENT_KEPT).collect());
     let mut tx = app.store.begin().await?;
+    if !users::is_still(&mut tx, user.id, user.password_hash.as_deref().unwrap_or_default()).await? {
+        return Err(Code::Credentials.into());
+    }
     let session = NewPanelSession {
         id: SessionId(app.entropy.uuid_v7(now.0)),
         user: user.id,

@@ -92,8 +92,10 @@ async fn author(tx: &mut streamit_storage::Tx, room: RoomId, which: Which) -> Re
 }
 
 async fn tell(app: &App, room: RoomId, erasure: &Erasure) {
-    let tombstones = erasure.tombstones.iter().map(convert::message).collect();
+    let tombstones: Vec<_> = erasure.tombstones.iter().map(convert::message).collect();
     let (epoch, number) = (erasure.epoch, erasure.number);
-    let kind = v1::event::Kind::Erased(v1::Erased { epoch, tombstone: None, tombstones, number });
+    // Nodes of the release before know of one at a time.
+    let tombstone = tombstones.first().cloned();
+    let kind = v1::event::Kind::Erased(v1::Erased { epoch, tombstone, tombstones, number });
     announce::publish(app, room, kind).await;
 }

@@ -9,7 +9,7 @@ use streamit_domain::room::{
     ReadinessMode, SLOW_MODE_SECONDS, SYNC_THRESHOLD_MS, Settings, Source, Standing,
 };
 use streamit_domain::{Invalid, RoomId, words};
-use streamit_storage::{participants, rooms};
+use streamit_storage::{chat, participants, rooms};
 use streamit_wire::Code;
 use url::Url;
 
@@ -258,6 +258,9 @@ pub(crate) async fn update(
         let words = words.as_ref().unwrap_or(&old_words);
         let (new_settings, new_words) = (settings != room.settings, *words != old_words);
         let mut version = None;
+        if new_settings || new_words {
+            chat::hold(&mut tx, room.id).await?;
+        }
         if new_settings {
             version = rooms::update_settings(&mut tx, room.id, &settings).await?;
             let (before, after) = differences(room.settings, settings);

@@ -10,7 +10,7 @@ use streamit_domain::room::{Deed, FOREVER, KICK, NETWORK_BAN, Role, Standing};
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::participants::{self, Change, Participant};
 use streamit_storage::rooms::{self, Room};
-use streamit_storage::{Tx, bans};
+use streamit_storage::{Tx, bans, chat};
 use streamit_wire::Code;
 
 use super::authority::By;
@@ -234,6 +234,9 @@ pub(crate) async fn act(app: &App, room: RoomId, by: &By<'_>, target: UserId, ac
         let entry = participants::get(&mut tx, room.id, target).await?;
         let entry = entry.ok_or_else(|| ApiError::new(Code::NotFound, "No such participant"))?;
         by.may(&mut tx, &room, target, Some(&entry), action.deed()).await?;
+        if matches!(action, Action::Mute(_) | Action::Kick | Action::Ban) {
+            chat::hold(&mut tx, room.id).await?;
+        }
         if let Some(version) = apply(app, &mut tx, &room, &entry, action).await? {
             let after = participants::get(&mut tx, room.id, target).await?;
             let note = by.did(action.audited()).in_room(room.id).to(target);
@@ -244,6 +247,8 @@ pub(crate) async fn act(app: &App, room: RoomId, by: &By<'_>, target: UserId, ac
             audit::write(app, &mut tx, note).await?;
             tx.commit().await?;
             announce::facts(app, room.id, version).await;
+        } else {
+            tx.commit().await?; // who was banned before may be banned from another address by now
         }
         Ok(())
     })

@@ -21,7 +21,7 @@ pub(crate) enum Order {
     Resume,
 }
 
-/// Asks a node. It is written down if it was told, and told only if it can be written down.
+/// Asks a node. What is asked is written down before it is told, and once more if it could not be told.
 pub(crate) async fn tell(app: &App, by: &By, node: &str, order: Order) -> Result<()> {
     let (action, what) = match order {
         Order::Shed(percent, window) => {
@@ -31,13 +31,15 @@ pub(crate) async fn tell(app: &App, by: &By, node: &str, order: Order) -> Result
         Order::Drain => (Action::NodeDrained, json!({"node": node})),
         Order::Resume => (Action::NodeResumed, json!({"node": node})),
     };
-    let mut tx = app.store.begin().await?;
-    audit::write(app, &mut tx, by.origin.did(action).into(what).because(Some(&by.reason))).await?;
-    match order {
-        Order::Shed(percent, window) => live::shed(app, node, percent, window).await?,
-        Order::Drain => live::drain(app, node).await?,
-        Order::Resume => live::resume(app, node).await?,
+    let note = by.origin.did(action).because(Some(&by.reason));
+    audit::write_alone(app, note.clone().into(what)).await?;
+    let told = match order {
+        Order::Shed(percent, window) => live::shed(app, node, percent, window).await,
+        Order::Drain => live::drain(app, node).await,
+        Order::Resume => live::resume(app, node).await,
+    };
+    if let Err(error) = &told {
+        audit::write_alone(app, note.into(json!({"node": node, "failed": error.code().as_str()}))).await?;
     }
-    tx.commit().await?;
-    Ok(())
+    told
 }

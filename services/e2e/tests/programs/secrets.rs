@@ -28,9 +28,8 @@ async fn every_program_and_command_takes_its_secrets_from_files() {
             assert!(made.is_success(), "{}", made.stderr);
             let body = json!({"email": "root@example.org", "password": "a long password"});
             system.post("/api/auth/login/", &body).await.is(200);
-            let args = ["shed", "--node", "another", "--percent", "10", "--redis-url-file", &redis];
-            let shed = desk.run("streamit-api", &args, &[]).await;
-            assert!(shed.is_success() && shed.stdout.contains("1 node heard"), "{}", shed.stderr);
+            let nodes = desk.run("streamit-api", &["nodes", "--redis-url-file", &redis], &[]).await;
+            assert!(nodes.is_success() && nodes.stdout.contains("node-0"), "{}", nodes.stderr);
 
             // Another token is no way in, wherever it was read from.
             let other = desk.file("other", "another-token");

@@ -143,6 +143,7 @@ impl Api {
             chat_head: self.head(),
             fence: self.stored.facts.fence,
             erasures: 0,
+            kept_from: 1,
         }
     }
 

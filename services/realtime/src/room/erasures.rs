@@ -3,7 +3,7 @@
 //! Erasures of a room are numbered. News of the next one is taken in; a number that is not the next shows that news was
 //! missed, and what was erased since is asked for.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use streamit_wire::frame::server::Frame;
 use streamit_wire::v1;
 
@@ -18,7 +18,9 @@ impl Room {
         if erased.epoch != self.tail.epoch() {
             return;
         }
-        let tombstones = erased.tombstone.iter().chain(&erased.tombstones).cloned().collect();
+        // An api of an earlier release tells of one at a time, and not of how many there were.
+        let all = if erased.tombstones.is_empty() { erased.tombstone.as_slice() } else { &erased.tombstones };
+        let tombstones = all.to_vec();
         self.take_erased(tombstones, now);
         let known = self.tail.erasures();
         if erased.number == known + 1 {
@@ -52,16 +54,10 @@ impl Room {
         }
     }
 
-    /// Tells somebody who comes back, and has all up to `since`, what of that was taken back. In one piece, since a queue
-    /// holds few frames.
-    pub(super) fn tell_erased_before(&self, member: &Member, since: u64) {
-        let mut all = BytesMut::new();
-        for seq in self.tail.erased_up_to(since) {
-            all.extend_from_slice(&ws::text(&Frame::MessageErased { seq }.to_json()));
-        }
-        if !all.is_empty() {
-            member.outbox.push(all.freeze(), Kind::Other);
-        }
+    /// What of the tail was taken back, as it is told: once for all who come back together.
+    pub(super) fn erased_frames(&self, is_wanted: bool) -> Vec<(u64, Bytes)> {
+        let wanted = self.tail.erased().take(if is_wanted { usize::MAX } else { 0 });
+        wanted.map(|seq| (seq, ws::text(&Frame::MessageErased { seq }.to_json()))).collect()
     }
 
     fn take_erased(&mut self, tombstones: Vec<v1::ChatMessage>, now: Now) {
@@ -74,5 +70,17 @@ impl Room {
         let gone = shown.iter().filter(|tombstone| self.tail.erase(tombstone));
         let frames = gone.map(|tombstone| Frame::MessageErased { seq: tombstone.seq }.to_json()).collect();
         self.tell_all(frames);
+    }
+}
+
+/// Tells somebody who comes back, and has all up to `since`, what of that was taken back. In one piece, since a queue holds
+/// few frames.
+pub(super) fn tell_erased_before(member: &Member, erased: &[(u64, Bytes)], since: u64) {
+    let mut all = BytesMut::new();
+    for (_, frame) in erased.iter().take_while(|(seq, _)| *seq <= since) {
+        all.extend_from_slice(frame);
+    }
+    if !all.is_empty() {
+        member.outbox.push(all.freeze(), Kind::Other);
     }
 }

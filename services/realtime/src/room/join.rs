@@ -15,7 +15,7 @@ use streamit_wire::frame::server;
 
 use super::effect::{Effect, Joiner, Now};
 use super::members::{Member, Stage};
-use super::{GRACE_MS, HEARTBEAT_SOON_MS, Room, tail};
+use super::{GRACE_MS, HEARTBEAT_SOON_MS, Room, erasures, tail};
 use crate::outbox::{Close, Kind};
 use crate::ws;
 
@@ -168,6 +168,7 @@ impl Room {
     fn welcome(&mut self, joiners: &[Joiner], now: Now) {
         let list = self.participants();
         let playback = self.playback_frame(now);
+        let erased = self.erased_frames(joiners.iter().any(|joiner| joiner.resume.is_some()));
         for joiner in joiners {
             // Much may have happened while they entered.
             if let Some(close) = self.refusal(joiner.user, joiner.admitted) {
@@ -189,7 +190,7 @@ impl Room {
                 member.outbox.push(ws::text(told), Kind::Other);
             }
             if let Some(since) = since {
-                self.tell_erased_before(&member, since);
+                erasures::tell_erased_before(&member, &erased, since);
             }
             if member.user == self.facts.host {
                 self.tell_requests(&member);

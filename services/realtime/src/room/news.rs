@@ -74,6 +74,7 @@ impl Room {
             }
             if !home.room.is_empty() && home.epoch == self.tail.epoch() {
                 self.compare_erasures(home.erasures);
+                self.tail.kept_from(home.kept_from);
             }
         }
     }

@@ -180,7 +180,14 @@ impl Tail {
 
     /// Notes from which seq on messages are kept.
     pub fn kept_from(&mut self, seq: u64) {
-        self.kept_from = self.kept_from.max(seq);
+        if seq <= self.kept_from {
+            return;
+        }
+        self.kept_from = seq;
+        while self.entries.front().is_some_and(|entry| entry.seq < seq) {
+            self.drop_first();
+        }
+        self.history = None;
     }
 
     /// Replaces a message by its tombstone. Returns whether the message was shown before, as what it said.
@@ -199,10 +206,9 @@ impl Tail {
         seq <= self.head
     }
 
-    /// Which messages up to `since` were taken back: who comes back may still show them.
-    pub fn erased_up_to(&self, since: u64) -> impl Iterator<Item = u64> {
-        let known = self.entries.iter().take_while(move |entry| entry.seq <= since);
-        known.filter(|entry| entry.is_erased).map(|entry| entry.seq)
+    /// Which messages were taken back: who comes back may still show them.
+    pub fn erased(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().filter(|entry| entry.is_erased).map(|entry| entry.seq)
     }
 
     fn append(&mut self, message: &v1::ChatMessage) {

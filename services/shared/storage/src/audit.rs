@@ -200,7 +200,7 @@ macro_rules! entries {
                     r.code AS room_code
                  FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id LEFT JOIN users t ON t.id = a.target_id
                  LEFT JOIN rooms r ON r.id = a.room_id
-                 WHERE ", $key, " AND a.id ", $side, " $2 AND a.at >= $3 AND a.at < $4
+                 WHERE ", $key, " AND a.id ", $side, " $2 AND a.id >= $3 AND a.id < $4
                     AND ($5 = '[]' OR a.action IN (SELECT value FROM json_array_elements_text($5::JSON)))
                     AND ($6::UUID IS NULL OR a.target_id = $6) AND ($7::UUID IS NULL OR a.actor_id = $7)
                  ORDER BY a.id ", $order, " LIMIT $8"
@@ -211,7 +211,7 @@ macro_rules! entries {
                     r.code AS room_code
                  FROM audit_log a LEFT JOIN users u ON u.id = a.actor_id LEFT JOIN users t ON t.id = a.target_id
                  LEFT JOIN rooms r ON r.id = a.room_id
-                 WHERE ", $key, " AND a.id ", $side, " $2 AND a.at >= $3 AND a.at < $4
+                 WHERE ", $key, " AND a.id ", $side, " $2 AND a.id >= $3 AND a.id < $4
                     AND ($5 = '[]' OR a.action IN (SELECT value FROM json_each($5)))
                     AND ($6 IS NULL OR a.target_id = $6) AND ($7 IS NULL OR a.actor_id = $7)
                  ORDER BY a.id ", $order, " LIMIT $8"
@@ -270,14 +270,19 @@ async fn page(read: &mut Read, ways: Ways, filter: &Filter, beside: Uuid, limit:
         sql,
         key,
         beside,
-        filter.since.map_or(i64::MIN, |at| at.0),
-        filter.until.map_or(i64::MAX, |at| at.0),
+        filter.since.map_or(Uuid::nil(), first_id),
+        filter.until.map_or(Uuid::max(), first_id),
         batch::json(&words)?,
         filter.target.map(|user| user.0),
         filter.actor.map(|user| user.0),
         i64::from(limit),
     )?;
     rows.into_iter().map(Entry::try_from).collect()
+}
+
+/// The lowest id that sorts by time (UUID version 7, RFC 9562, section 5.7) of this moment.
+pub(crate) fn first_id(at: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from(at.0.max(0).unsigned_abs()) << 80)
 }
 
 /// Forgets rows from before `before`, at most `limit`; says how many went.

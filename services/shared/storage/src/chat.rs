@@ -146,18 +146,16 @@ pub async fn history(read: &mut Read, room: RoomId, range: Range) -> Result<Opti
     }))
 }
 
-/// Forgets the messages of a room below `kept_from`, never more than there are: retention cuts a prefix only.
-/// Gives how many went.
+/// Makes messages of a room wait until this transaction ends, and this transaction wait until those under way are stored:
+/// what it changes about who may say what then holds for all that come after. Take the room's lock first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn cut(tx: &mut Tx, room: RoomId, kept_from: u64) -> Result<u64> {
-    const HEAD: &str = "
-        UPDATE chat_heads SET kept_from = CASE WHEN $2 > head + 1 THEN head + 1 ELSE $2 END
-        WHERE room_id = $1 AND kept_from < $2 RETURNING kept_from";
-    const MESSAGES: &str = "DELETE FROM messages WHERE room_id = $1 AND seq < $2";
-    match fetch_optional!(tx, (i64,), HEAD, room.0, row::to_i64(kept_from))? {
-        Some((kept_from,)) => execute!(tx, MESSAGES, room.0, kept_from),
-        None => Ok(0),
+pub async fn hold(tx: &mut Tx, room: RoomId) -> Result<()> {
+    const SQL: &str = "SELECT head FROM chat_heads WHERE room_id = $1 FOR UPDATE";
+    // SQLite: this transaction is the only one that writes.
+    if tx.is_postgres() {
+        execute!(tx, SQL, room.0)?;
     }
+    Ok(())
 }

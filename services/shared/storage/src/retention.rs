@@ -61,10 +61,14 @@ pub async fn stale_guests(read: &mut Read, before: Timestamp, limit: u32) -> Res
 /// When the database fails.
 pub async fn forget_sessions(tx: &mut Tx, before: Timestamp, limit: u32) -> Result<u64> {
     // The log of revocations names sessions, and is kept for a while of its own.
-    const OVER: &str = "
-        SELECT s.id FROM sessions s WHERE (s.expires_at < $1 OR s.revoked_at < $1)
+    const EXPIRED: &str = "
+        SELECT s.id FROM sessions s WHERE s.expires_at < $1
             AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.session_id = s.id)
-        ORDER BY s.id LIMIT $2";
+        ORDER BY s.expires_at LIMIT $2";
+    const REVOKED: &str = "
+        SELECT s.id FROM sessions s WHERE s.revoked_at < $1
+            AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.session_id = s.id)
+        ORDER BY s.revoked_at LIMIT $2";
     const TOKENS: Sql = sql! {
         postgres: "DELETE FROM refresh_tokens
             WHERE session_id IN (SELECT value::UUID FROM json_array_elements_text($1::JSON))",
@@ -77,7 +81,9 @@ pub async fn forget_sessions(tx: &mut Tx, before: Timestamp, limit: u32) -> Resu
     const PANEL: &str = "
         DELETE FROM panel_sessions WHERE id IN
             (SELECT id FROM panel_sessions WHERE expires_at < $1 OR revoked_at < $1 ORDER BY id LIMIT $2)";
-    let over = fetch_all!(tx, (Uuid,), OVER, before.0, i64::from(limit))?;
+    // One statement for each, so that each finds its index.
+    let mut over = fetch_all!(tx, (Uuid,), EXPIRED, before.0, i64::from(limit))?;
+    over.extend(fetch_all!(tx, (Uuid,), REVOKED, before.0, i64::from(limit))?);
     let mut count = execute!(tx, PANEL, before.0, i64::from(limit))?;
     if !over.is_empty() {
         let ids = crate::batch::ids(over.into_iter().map(|(id,)| id))?;

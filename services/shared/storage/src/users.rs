@@ -156,6 +156,19 @@ pub async fn by_id(read: &mut Read, id: UserId) -> Result<Option<User>> {
     fetch_optional!(read, UserRow, SQL, id.0)?.map(User::try_from).transpose()
 }
 
+/// Whether an account is still what a password was checked against, and active; it stays so until this transaction ends.
+/// Between the check and the session that it leads to, somebody may have replaced the password.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_still(tx: &mut Tx, id: UserId, password_hash: &str) -> Result<bool> {
+    const SQL: Sql = sql! {
+        postgres: "SELECT 1::BIGINT FROM users WHERE id = $1 AND is_active AND password_hash = $2 FOR SHARE",
+        sqlite: "SELECT 1 FROM users WHERE id = $1 AND is_active AND password_hash = $2",
+    };
+    Ok(fetch_optional!(tx, (i64,), SQL, id.0, password_hash)?.is_some())
+}
+
 /// Which of these people came without an account.
 ///
 /// # Errors

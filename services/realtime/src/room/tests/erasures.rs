@@ -15,7 +15,7 @@ fn tell_erased(world: &mut World, number: u64, seqs: &[u64]) {
 
 fn home(erasures: u64, chat_head: u64) -> v1::RoomVersions {
     let room = RoomId(Uuid::from_u128(99)).as_bytes().to_vec();
-    v1::RoomVersions { room, facts_version: 5, epoch: 1, chat_head, fence: 1, erasures }
+    v1::RoomVersions { room, facts_version: 5, epoch: 1, chat_head, fence: 1, erasures, kept_from: 1 }
 }
 
 /// The numbers of all frames in an outbox, also of several that travel in one piece.
@@ -97,6 +97,17 @@ fn who_comes_back_is_told_what_was_erased_meanwhile() {
     world.on(Input::Join(joiner));
     world.answer_enter();
     assert_eq!(erased(&world, 2), [1]);
+}
+
+#[test]
+fn what_is_kept_no_more_is_shown_to_nobody_who_comes() {
+    let mut world = World::new();
+    world.join(1, 1);
+    world.tell_chat(&[1, 2, 3]);
+    world.on(Input::Versions(None, Some(v1::RoomVersions { kept_from: 3, ..home(0, 3) })));
+    let history = world.join(2, 2).remove(1);
+    let seqs: Vec<_> = history["messages"].as_array().unwrap().iter().map(|m| m["seq"].clone()).collect();
+    assert_eq!(seqs, [3]);
 }
 
 #[test]

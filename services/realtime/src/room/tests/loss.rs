@@ -54,6 +54,7 @@ fn home() -> v1::RoomVersions {
         chat_head: 10,
         fence: 1,
         erasures: 0,
+        kept_from: 1,
     }
 }
 

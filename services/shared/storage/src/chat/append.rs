@@ -360,8 +360,7 @@ impl<'a> Batch<'a> {
             .collect();
         let heads: Vec<Head> =
             self.heads.iter().map(|(room, head)| Head { room: Hex(*room), head: *head }).collect();
-        execute!(tx, MESSAGES, batch::json(&inserts)?, self.now.0)?;
-        execute!(tx, HEADS, batch::json(&heads)?)?;
+        // Before anything of users is held: who is forgotten meanwhile is held by his entries first.
         if !self.slowed.is_empty() {
             let slowed: Vec<Slowed> = self
                 .slowed
@@ -370,6 +369,8 @@ impl<'a> Batch<'a> {
                 .collect();
             execute!(tx, SLOWED, batch::json(&slowed)?, self.now.0)?;
         }
+        execute!(tx, MESSAGES, batch::json(&inserts)?, self.now.0)?;
+        execute!(tx, HEADS, batch::json(&heads)?)?;
         Ok(())
     }
 }

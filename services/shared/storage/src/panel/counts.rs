@@ -2,9 +2,8 @@
 
 use streamit_domain::Timestamp;
 use streamit_domain::audit::Action;
-use uuid::Uuid;
 
-use crate::{Read, Result, row};
+use crate::{Read, Result, audit, row};
 
 /// How far each is counted.
 pub const MOST: u64 = 1_000;
@@ -49,7 +48,7 @@ pub async fn read(read: &mut Read, now: Timestamp) -> Result<Counts> {
     let most = row::to_i64(MOST + 1);
     let number = |(count,): (i64,)| row::to_u64(count, "COUNT(*)");
     let failed = async |read: &mut Read, action: Action| {
-        number(fetch_one!(read, (i64,), FAILED, action.as_str(), first_id(hour), most)?)
+        number(fetch_one!(read, (i64,), FAILED, action.as_str(), audit::first_id(hour), most)?)
     };
     let failed = failed(read, Action::LoginFailed).await? + failed(read, Action::PanelLoginFailed).await?;
     Ok(Counts {
@@ -60,9 +59,4 @@ pub async fn read(read: &mut Read, now: Timestamp) -> Result<Counts> {
         users_day: number(fetch_one!(read, (i64,), USERS, day.0, most)?)?,
         rooms_day: number(fetch_one!(read, (i64,), ROOMS, day.0, most)?)?,
     })
-}
-
-/// The lowest id that sorts by time (UUID version 7, RFC 9562, section 5.7) of this moment.
-fn first_id(at: Timestamp) -> Uuid {
-    Uuid::from_u128(u128::from(at.0.max(0).unsigned_abs()) << 80)
 }

@@ -118,11 +118,3 @@ pub async fn revoke_all(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<u64
     const SQL: &str = "UPDATE panel_sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL";
     execute!(tx, SQL, user.0, now.0)
 }
-
-/// Forgets logins that ended before `before`. Gives how many went.
-///
-/// # Errors
-/// When the database fails.
-pub async fn purge(tx: &mut Tx, before: Timestamp) -> Result<u64> {
-    execute!(tx, "DELETE FROM panel_sessions WHERE expires_at < $1", before.0)
-}

@@ -150,6 +150,8 @@ pub struct Versions {
     pub fence: u64,
     /// The number of the last erasure in its chat.
     pub erasures: u64,
+    /// Messages below this one are gone.
+    pub kept_from: u64,
 }
 
 #[derive(FromRow)]
@@ -160,6 +162,7 @@ struct VersionsRow {
     head: i64,
     host_fence: i64,
     erasures: i64,
+    kept_from: i64,
 }
 
 /// The versions of these rooms, in no particular order; rooms that do not exist are left out. One statement.
@@ -168,10 +171,10 @@ struct VersionsRow {
 /// When the database fails.
 pub async fn versions(read: &mut Read, rooms: &[RoomId]) -> Result<Vec<Versions>> {
     const SQL: Sql = sql! {
-        postgres: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head, h.erasures
+        postgres: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head, h.erasures, h.kept_from
             FROM rooms r JOIN chat_heads h ON h.room_id = r.id
             WHERE r.id IN (SELECT value::UUID FROM json_array_elements_text($1::JSON))",
-        sqlite: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head, h.erasures
+        sqlite: "SELECT r.id, r.facts_version, r.epoch, r.host_fence, h.head, h.erasures, h.kept_from
             FROM rooms r JOIN chat_heads h ON h.room_id = r.id
             WHERE r.id IN (SELECT unhex(value) FROM json_each($1))",
     };
@@ -188,6 +191,7 @@ pub async fn versions(read: &mut Read, rooms: &[RoomId]) -> Result<Vec<Versions>
                 chat_head: row::to_u64(row.head, "chat_heads.head")?,
                 fence: row::to_u64(row.host_fence, "rooms.host_fence")?,
                 erasures: row::to_u64(row.erasures, "chat_heads.erasures")?,
+                kept_from: row::to_u64(row.kept_from, "chat_heads.kept_from")?,
             })
         })
         .collect()

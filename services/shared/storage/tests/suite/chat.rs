@@ -23,7 +23,6 @@ both_engines!(
     a_slow_room_lets_viewers_speak_once_in_a_while,
     a_locked_chat_is_for_those_in_charge,
     blocked_words_are_said_by_nobody,
-    retention_cuts_a_prefix,
     any_text_comes_back_as_it_was,
 );
 
@@ -379,25 +378,6 @@ async fn blocked_words_are_said_by_nobody(db: Db) {
     assert_eq!(refusals(&answers), [Some(Refusal::Blocked), Some(Refusal::Blocked), None, None]);
     set(&db, room.id, room.settings, &[]).await;
     assert_eq!(refusals(&append(&db, &[draft(room.id, bo, "spoiler", "l")]).await), [None]);
-}
-
-async fn retention_cuts_a_prefix(db: Db) {
-    let room = db.room(Access::Public).await;
-    let drafts: Vec<Draft> = (1..=5).map(|n| draft(room.id, room.host, "x", &format!("k{n}"))).collect();
-    append(&db, &drafts).await;
-    let mut tx = db.store.begin().await.unwrap();
-    assert_eq!(chat::cut(&mut tx, room.id, 4).await.unwrap(), 3);
-    assert_eq!(chat::cut(&mut tx, room.id, 2).await.unwrap(), 0, "never back");
-    tx.commit().await.unwrap();
-    let told = history(&db, room.id).await;
-    assert_eq!((told.kept_from, told.head, told.messages[0].seq), (4, 5, 4));
-
-    let mut tx = db.store.begin().await.unwrap();
-    assert_eq!(chat::cut(&mut tx, room.id, 99).await.unwrap(), 2);
-    tx.commit().await.unwrap();
-    assert_eq!((history(&db, room.id).await.kept_from, history(&db, room.id).await.head), (6, 5));
-    let next = append(&db, &[draft(room.id, room.host, "x", "next")]).await;
-    assert_eq!(stored(&next[0]).seq, 6, "numbers go on");
 }
 
 async fn any_text_comes_back_as_it_was(db: Db) {

@@ -106,8 +106,24 @@ async fn versions_tell_of_facts_and_chat(db: Db) {
     assert_eq!(
         versions,
         [
-            Versions { room: first.id, facts_version: 1, epoch: 1, chat_head: 1, fence: 1, erasures: 0 },
-            Versions { room: second.id, facts_version: 2, epoch: 1, chat_head: 0, fence: 1, erasures: 0 },
+            Versions {
+                room: first.id,
+                facts_version: 1,
+                epoch: 1,
+                chat_head: 1,
+                fence: 1,
+                erasures: 0,
+                kept_from: 1
+            },
+            Versions {
+                room: second.id,
+                facts_version: 2,
+                epoch: 1,
+                chat_head: 0,
+                fence: 1,
+                erasures: 0,
+                kept_from: 1
+            },
         ]
     );
 }
