@@ -87,7 +87,10 @@ async fn nodes_are_shown_as_they_say_they_are_and_told_what_staff_asks() {
     let mut read = world.store.read().await.unwrap();
     let filter = Filter { actions: vec![Action::NodeDrained], ..Filter::default() };
     let drained = audit::list(&mut read, &filter, None, 10).await.unwrap();
-    assert_eq!(drained.len(), 1, "what was refused did not happen");
+    let failed =
+        |entry: &audit::Entry| entry.record.after.as_ref().is_some_and(|after| after.contains("CONFLICT"));
+    assert_eq!(drained.len(), 3, "what was done, what was asked, and that it could not be");
+    assert_eq!(drained.iter().filter(|entry| failed(entry)).count(), 1);
 }
 
 #[tokio::test]
