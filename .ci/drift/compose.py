@@ -138,3 +138,13 @@ def jobs(name, prometheus, ours):
                 yield f"{name}: {target} runs {container.target}, but its job is called {config['job_name']}"
             if container and port_of(target) != listening(container, "STREAMIT_METRICS_LISTEN"):
                 yield f"{name}: {target} is not where STREAMIT_METRICS_LISTEN has the metrics"
+
+
+def versions(where, document, overlay, objects):
+    """Whether the servers of others are the same releases in both."""
+    here = dict(filled(service["image"]).split(":", 1) for service in document["services"].values() if "image" in service)
+    pods = [o["spec"]["template"]["spec"] for o in objects if "template" in o.get("spec", {})]
+    for image_name in (container["image"] for pod in pods for container in pod["containers"]):
+        name, _, tag = image_name.partition(":")
+        if target_of(image_name) is None and here.get(name, tag) != tag:
+            yield f"{overlay}: {image_name} is of another release than in {where}, {here[name]}"

@@ -7,6 +7,7 @@ from . import compose, image, kubernetes
 DOCKERFILE = image.read(__file__.rsplit("/", 1)[0] + "/fixture/Dockerfile")
 COMPOSE = compose.read(__file__.rsplit("/", 1)[0] + "/fixture/compose.yml")
 BALANCER = "server api1:8000; # api7:1\nserver realtime1:8001;\naddress: realtime1, port_value: 8001"
+SERVER = {"spec": {"template": {"spec": {"containers": [{"image": "redis:7.4"}]}}}}
 PROMETHEUS = {
     "scrape_configs": [
         {"job_name": "api", "static_configs": [{"targets": ["api1:9464"]}]},
@@ -59,6 +60,7 @@ class World:
         running = list(compose.containers("compose", self.compose, self.stages))
         ours = {container.where.rpartition(": ")[2]: container for container in running}
         found += compose.neighbours("balancer", self.balancer, ours)
+        found += compose.versions("compose", self.compose, "dev", [SERVER])
         found += compose.jobs("prometheus", self.prometheus, ours)
         if not found:
             for container in [*manifests.containers(), *running, *image.containers("Dockerfile", self.stages)]:
@@ -120,6 +122,8 @@ FAULTS = [
     (lambda w: w.stages.pop("standalone"), "there is no target standalone"),
     (lambda w: setattr(w.stages["api"], "entrypoint", ["/bin/api"]), "starts ['/bin/api']"),
     (lambda w: setattr(w.stages["api"], "user", "root"), "runs as root"),
+    (lambda w: w.get("Job", "migrate")["metadata"].update(name="migrate"), "does not end with its release"),
+    (lambda w: change(w.service("redis"), image="redis:6.0"), "of another release"),
     # Parts that belong together.
     (lambda w: w.get("Service", "realtime")["spec"]["selector"].update({"app.kubernetes.io/name": "x"}), "matches no pod"),
     (lambda w: w.template("api")["metadata"]["labels"].pop("app.kubernetes.io/name"), "does not match its own pods"),
@@ -149,6 +153,10 @@ FAULTS = [
     (lambda w: w.drop("NetworkPolicy", "scrape"), "lets Prometheus"),
     (lambda w: w.drop("NetworkPolicy", "redis"), "told of streamit-redis"),
     (lambda w: w.drop("NetworkPolicy", "database"), "told of streamit-database"),
+    (
+        lambda w: w.get("NetworkPolicy", "database")["spec"]["podSelector"]["matchExpressions"][0].update(values=["api"]),
+        "told of streamit-database-owner",
+    ),
     (lambda w: w.drop("NetworkPolicy", "deny"), "denies what no other allows"),
     (lambda w: w.get("NetworkPolicy", "grpc-in")["spec"]["ingress"][0]["ports"][0].update(port="rpc"), "a port called rpc"),
     (lambda w: w.get("NetworkPolicy", "front")["spec"]["podSelector"]["matchExpressions"][0].update(values=["x"]), "NetworkPolicy front matches no pod"),

@@ -11,6 +11,8 @@ from .programs import Checks
 KUBERNETES = "deploy/kubernetes"
 # What names services of the compose file and their ports.
 NEIGHBOURS = ("deploy/balancer/nginx.conf", "deploy/balancer/haproxy.cfg", "deploy/balancer/envoy.yaml")
+# The job that runs before the production overlay is applied.
+BEFORE = "production/migrate"
 PROMETHEUS = "deploy/observability/prometheus.yml"
 
 # The overlay of somebody who uses a component, as docs/kubernetes.md tells them to.
@@ -38,7 +40,9 @@ def check(root, kubectl, directory, overlays, components):
     rendered = dict(render(root, kubectl, overlays, components))
     for name, objects in rendered.items():
         found += kubernetes.schema(name, objects)
-        manifests = kubernetes.Manifests(name, objects, secrets)
+        # What is applied before is there, too, and has to fit.
+        before = rendered[BEFORE] if name.startswith("production") and name != BEFORE else []
+        manifests = kubernetes.Manifests(name, objects + before, secrets)
         found += manifests.check()
         found += users(manifests, stages)
         seen += manifests.containers()
@@ -56,13 +60,14 @@ def check(root, kubectl, directory, overlays, components):
         ours = {container.where.rpartition(": ")[2]: container for container in running}
         for name in filter(lambda name: (root / name).exists(), (*NEIGHBOURS, PROMETHEUS)):
             found += compose.neighbours(name, (root / name).read_text(), ours)
+        found += compose.versions("docker-compose.yml", document, "dev", rendered["dev"])
         if (root / PROMETHEUS).exists():
             found += compose.jobs(PROMETHEUS, compose.read(root / PROMETHEUS), ours)
 
     for container in seen:
         found += checks.check(container)
     # Only of what is right can be said that each fault would be found.
-    missed = selftest.run(checks, rendered["production"], secrets) if not found else []
+    missed = selftest.run(checks, rendered["production"] + rendered[BEFORE], secrets) if not found else []
     for line in [*dict.fromkeys(found), *missed]:
         print(f"manifests: {line}", file=sys.stderr)
     if not found and not missed:
