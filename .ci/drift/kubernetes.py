@@ -13,6 +13,8 @@ from .reach import Reach, matches
 # Kinds of others, whose schemas no package has.
 FOREIGN = {"ServiceMonitor", "HTTPRoute"}
 WITHOUT_NAMESPACE = {"Namespace", "PriorityClass"}
+# What of the system an object belongs to.
+PART = "app.kubernetes.io/component"
 # Made by whoever ends TLS.
 MADE_ELSEWHERE = {"streamit-tls"}
 # A PostgreSQL as it comes takes 100 connections and keeps three for its administrator.
@@ -201,6 +203,9 @@ class Manifests:
                 if here is not None:
                     if key is not None and key not in here.get("data", {}):
                         yield f"{pod}: {kind} {name} has no {key}"
+                    # A release is applied in two steps, by this label.
+                    if kind in ("ConfigMap", "ServiceAccount") and here["metadata"].get("labels", {}).get(PART) != pod.labels[PART]:
+                        yield f"{pod}: {kind} {name} would not be applied with it, for want of its label {PART}"
                 elif kind == "Secret":
                     if name not in self.secrets or key is not None and key not in self.secrets[name]:
                         yield f"{pod}: examples/secrets.yaml has no Secret {name} with {key or 'anything'}"

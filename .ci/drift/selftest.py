@@ -138,6 +138,7 @@ FAULTS = [
     (lambda w: w.container("api")["volumeMounts"].pop(), "the volume keys"),
     (lambda w: w.drop("PriorityClass", "streamit"), "there is no PriorityClass streamit"),
     (lambda w: w.drop("ServiceAccount", "api"), "there is no ServiceAccount api"),
+    (lambda w: w.get("ConfigMap", "api")["metadata"]["labels"].pop("app.kubernetes.io/component"), "would not be applied with it"),
     (lambda w: w.pod("realtime").update(terminationGracePeriodSeconds=30), "killed after 30 s"),
     (lambda w: change(w.service("realtime1"), stop_grace_period="10s"), "killed after 10 s"),
     (lambda w: w.get("Ingress", "streamit")["metadata"].update(namespace="other"), "several namespaces"),

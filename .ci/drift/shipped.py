@@ -46,6 +46,7 @@ def check(root, kubectl, directory, overlays, components):
         found += manifests.check()
         found += users(manifests, stages)
         seen += manifests.containers()
+        found += adapted(manifests, yaml.safe_load((root / KUBERNETES / "examples/prometheus-adapter.yaml").read_text()))
     examples = list(yaml.safe_load_all((root / KUBERNETES / "examples/secrets.yaml").read_text()))
     found += kubernetes.schema("examples/secrets.yaml", examples)
 
@@ -101,3 +102,13 @@ def users(manifests, stages):
             user = str(pod.spec["securityContext"].get("runAsUser"))
             if stage and user != (stage.user or "").split(":")[0]:
                 yield f"{container.where}: it runs as {user}, but the image of {container.target} is made for {stage.user}"
+
+
+def adapted(manifests, adapter):
+    """Whether the metrics on which autoscalers look are those that the adapter's rules make."""
+    made = {rule["name"]["as"] for rule in adapter["rules"]["custom"]}
+    for scaler in manifests.kind("HorizontalPodAutoscaler"):
+        for metric in scaler["spec"]["metrics"]:
+            name = metric.get("pods", {}).get("metric", {}).get("name")
+            if name and name not in made:
+                yield f"{manifests.where}: no rule of prometheus-adapter makes the metric {name}"
