@@ -289,7 +289,7 @@ impl Room {
             Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result, film) => self.on_entered(joiners, result, film, now),
             Input::Flushed(connection) => self.on_flushed(connection, now),
-            Input::Frame(connection, frame) => self.on_frame(connection, frame, now),
+            Input::Frame(connection, frame, cause) => self.on_frame(connection, frame, cause, now),
             Input::Gone(connection, how) => self.on_gone(connection, how, now),
             Input::Left(keys, result) => self.on_left(keys, result, now),
             Input::Reentered(result) => self.on_reentered(result, now),

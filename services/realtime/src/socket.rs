@@ -26,7 +26,9 @@ use crate::room::effect::{Gone, Input};
 use crate::session::{self, Action, Session};
 use crate::ws;
 use crate::ws::decode::{Decoder, Message};
+use streamit_telemetry::trace::{self, Cause};
 use streamit_wire::code::close;
+use streamit_wire::frame::client;
 
 /// How much is read at once, in bytes. Lives on the stack, only while reading.
 const READ: usize = 8 * 1024;
@@ -347,7 +349,9 @@ impl Socket {
                 Action::Reply(frame) => writer.frames.push_back(frame),
                 Action::Room(frame) => {
                     // Waits when the room is behind: then this client is read more slowly, and nobody else.
-                    if self.place.room.send(Input::Frame(self.place.connection, frame)).await.is_err() {
+                    let cause = cause(&frame);
+                    let input = Input::Frame(self.place.connection, frame, cause);
+                    if self.place.room.send(input).await.is_err() {
                         return Some(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                     }
                 }
@@ -361,6 +365,22 @@ impl Socket {
         }
         None
     }
+}
+
+/// The trace that begins with a message, if one does. It ends when what was asked for is done.
+fn cause(frame: &client::Frame) -> Cause {
+    if !trace::is_wanted() {
+        return Cause::default();
+    }
+    let kind = frame.kind();
+    Cause::of(tracing::info_span!(
+        parent: None,
+        "receive",
+        otel.name = format!("receive {kind}"),
+        otel.kind = "consumer",
+        messaging.operation.type = "receive",
+        streamit.message.type = kind,
+    ))
 }
 
 fn micros(up: Duration) -> i64 {
