@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::door::Pass;
 use crate::node::Node;
-use crate::outbox::{Close, Outbox};
+use crate::outbox::{Close, Kind, Outbox};
 use crate::room::GRACE_MS;
 use crate::room::effect::{Gone, Input};
 use crate::session::{self, Action, Session};
@@ -108,6 +108,8 @@ struct Writer {
     frames: VecDeque<Bytes>,
     /// With the last of them, frames that the room gave outside the budget are out.
     tell_room: bool,
+    /// What is measured of them when the last is out.
+    since: Option<(Kind, u32)>,
 }
 
 impl Writer {
@@ -216,6 +218,10 @@ impl Socket {
                     // In front, and made as it is written: what is measured is the way, not what waits here.
                     writer.frames.push_back(self.session.ping(micros(self.node.uptime())));
                 }
+                writer.since = work.since;
+                if work.replaced > 0 {
+                    self.node.traffic.replaced(u64::from(work.replaced));
+                }
                 writer.frames.extend(work.frames);
                 // What was told before may still be on its way.
                 writer.tell_room |= work.joined;
@@ -227,9 +233,11 @@ impl Socket {
                     return Ok(End::by_us(close, how));
                 }
             }
+            let begun = writer.frames.len();
             if writer.write(stream)? > 0 && !writer.is_empty() {
                 self.outbox.wrote(self.node.now().up);
             }
+            self.measure(writer, begun);
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
                 is_joined = true;
                 if self.place.room.send(Input::Flushed(self.place.connection)).await.is_err() {
@@ -255,6 +263,7 @@ impl Socket {
                     let ready = ready?;
                     if ready.is_writable() && !writer.is_empty() && writer.write(stream)? > 0 {
                         self.outbox.wrote(self.node.now().up);
+                        self.measure(writer, begun);
                     }
                     if may_read && ready.is_readable() {
                         match self.read(stream, decoder, actions)? {
@@ -291,6 +300,19 @@ impl Socket {
                     }
                 }
             }
+        }
+    }
+
+    /// Measures what has just been written, if somebody looks.
+    fn measure(&self, writer: &mut Writer, begun: usize) {
+        let written = begun - writer.frames.len();
+        if written == 0 || !self.node.traffic.is_on() {
+            return;
+        }
+        self.node.traffic.flushed(written);
+        if let Some((kind, since)) = writer.since.take_if(|_| writer.frames.is_empty()) {
+            let now = self.node.uptime().as_millis() as u32; // the lower bits, as the room has it
+            self.node.traffic.delivered(kind, now.wrapping_sub(since));
         }
     }
 
@@ -332,6 +354,9 @@ impl Socket {
         let (session, node) = (&mut self.session, &self.node);
         let fed = decoder.feed(bytes, |message| {
             let action = session.on_message(message, received, || node.room_time(), micros);
+            if let Some(kind) = session.take_kind() {
+                node.traffic.received(kind);
+            }
             let goes_on = !matches!(action, Action::Close(..) | Action::Answer(..));
             if action != Action::Nothing {
                 actions.push(action);

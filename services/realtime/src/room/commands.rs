@@ -105,6 +105,7 @@ impl Room {
     fn tell_again(&self, connection: ConnectionId, seq: u64, frame: Bytes) {
         let Some(member) = self.members.get(connection) else { return };
         if !matches!(member.stage, Stage::CatchingUp(next) if seq >= next) {
+            self.members.sent().note(&frame, 1);
             member.outbox.push(frame, Kind::Other);
         }
     }

@@ -136,6 +136,7 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
                 perform(&node, id, effect, &answers);
             }
         }
+        room.sent().add_to(&node.traffic);
         if round_trip != room.round_trip() {
             round_trip = room.round_trip();
             node.rooms.note_round_trip(id, round_trip);

@@ -142,6 +142,7 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
     }
     if let Some(provider) = &meters {
         opentelemetry::global::set_meter_provider(provider.clone());
+        metrics::begin();
         metrics::observe(&opentelemetry::global::meter("streamit"), deliveries.to_vec());
     }
     Ok(Guard { traces, meters, records, scrape })
