@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc manifests ci deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc manifests observability ci deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,12 +35,16 @@ doc: ## build the documentation of the crates, and hold the papers to the code; 
 manifests: ## hold the Kubernetes manifests, images and compose file to the programs and to themselves
 	.ci/manifests
 
+observability: ## hold alerts, dashboards and runbooks to the metrics that there are, and see each alert fire and end
+	.ci/observability
+
 ci: ## everything that CI runs: format, lint, licences, documentation, manifests, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory deny
 	$(MAKE) --no-print-directory doc
 	$(MAKE) --no-print-directory manifests
+	$(MAKE) --no-print-directory observability
 	$(MAKE) --no-print-directory test
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
