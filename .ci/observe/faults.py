@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
-from . import dashboards, exports, files, metrics, rules
+from . import dashboards, exports, files, made_up, metrics, rules
 
 OBSERVABILITY = "deploy/observability"
 CAUSES, SLO = f"{OBSERVABILITY}/rules/causes.yml", f"{OBSERVABILITY}/rules/slo.yml"
@@ -68,6 +68,11 @@ def parsed(copy, tool):
     return dashboards.parsed(tool, dashboards.said(copy, metrics.documented(copy))[1])
 
 
+def answered(copy, tool):
+    known = metrics.documented(copy)
+    return made_up.check(copy, tool, rules.recorded(copy, known), dashboards.said(copy, known)[1])
+
+
 def beside(copy, _tool):
     return files.check(copy)
 
@@ -126,6 +131,9 @@ FAULTS = (
     ("a metric that is not there, in a panel", OVERVIEW, "sum(streamit_members)", "sum(streamit_viewers)", "speaks of streamit_viewers", drawn),
     ("a legend of a label that is not there", OVERVIEW, '"legendFormat": "{{reason}}"', '"legendFormat": "{{why}}"', "shows the label why", drawn),
     ("an expression that is none, in a panel", OVERVIEW, "sum(streamit_members)", "sum(streamit_members", "promtool check rules", parsed),
+    ("sides that do not match, in a panel", OVERVIEW, "sum(streamit_members)", "streamit_members * on (job) streamit_rooms", "many-to-many", answered),
+    ("a panel that is always empty", OVERVIEW, "sum(streamit_members)", "sum(streamit_members) and on (job) up", "People asks for what nothing tells",
+     answered),
     ("a pipeline of nothing", COLLECTOR, "exporters: [otlp/tempo]", "exporters: [otlp/jaeger]", "names otlp/jaeger", beside),
     ("a part that nothing uses", COLLECTOR, "exporters: [debug]", "exporters: [otlp/tempo]", "debug is in no pipeline", beside),
     ("memory is not looked at", COLLECTOR, "[memory_limiter, batch]", "[batch, memory_limiter]", "does not begin with memory_limiter", beside),
