@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc manifests shipped ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,13 +39,17 @@ shipped: ## the images, the compose file and the balancers, as far as can be kno
 	.ci/shipped
 	.ci/compose-run
 
-ci: ## everything that CI runs: format, lint, licences, documentation, what is shipped, tests
+observability: ## hold alerts, dashboards and runbooks to the metrics that there are, and see each alert fire and end
+	.ci/observability
+
+ci: ## everything that CI runs: format, lint, licences, documentation, what is shipped and watched, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory deny
 	$(MAKE) --no-print-directory shipped
 	$(MAKE) --no-print-directory doc
 	$(MAKE) --no-print-directory manifests
+	$(MAKE) --no-print-directory observability
 	$(MAKE) --no-print-directory test
 
 dev: ## PostgreSQL, Redis, an api, two nodes and a balancer in one terminal, until Ctrl-C; data stays in data/dev
