@@ -111,8 +111,7 @@ impl Collector {
     #[must_use]
     pub fn has(&self, needle: &str) -> (bool, usize) {
         let seen = self.seen();
-        let found = seen.bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
-        (found, seen.bytes.len())
+        (String::from_utf8_lossy(&seen.bytes).contains(needle), seen.bytes.len())
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {

@@ -15,6 +15,7 @@
 //! | playback: commands, what is shown, putting it back | `playback` |
 //! | facts, versions, what the bus tells | `news` |
 //! | what operators see | `inspect`, `happened` |
+//! | what is counted | `tally` |
 
 mod commands;
 pub mod effect;
@@ -31,6 +32,7 @@ mod readiness;
 mod recovery;
 pub mod shell;
 pub mod tail;
+pub mod tally;
 
 #[cfg(test)]
 mod tests;
@@ -201,6 +203,7 @@ pub struct Room {
 
     log: happened::Log,
     inspections: Gcra,
+    tally: tally::Tally,
 
     effects: Vec<Effect>,
 }
@@ -273,6 +276,7 @@ impl Room {
             watch: readiness::Watch::open(&opening.playback.0, now),
             log,
             inspections: Gcra::default(),
+            tally: tally::Tally::default(),
             effects: Vec::new(),
         }
     }
@@ -345,6 +349,12 @@ impl Room {
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
+    }
+
+    /// How many people are connected here, each counted once.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.members.people()
     }
 
     /// Whether the room must not be kept for those who come right back.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use streamit_client::PlaybackState;
 use streamit_e2e::collector::{Collector, Span};
 use streamit_e2e::{Plan, System, until};
 use tokio::net::TcpListener;
@@ -213,9 +214,11 @@ async fn a_collector_that_swallows_everything_slows_nobody_down() {
         let room = ana.public_room().await;
         let mut host = room.join_on(0, &ana).await;
         let mut guest = room.join_on(1, &bo).await;
-        // More than any queue of the exporter takes: what does not fit is dropped, and nobody waits.
-        for n in 0..3_000 {
+        // More than any queue of the exporter takes (2,048): what does not fit is dropped, and nobody waits.
+        for n in 0..1_000 {
             host.play(Some(f64::from(n))).await;
+            let is_it = |state: &PlaybackState| state.time >= f64::from(n) && state.time < f64::from(n) + 0.9;
+            host.sees("the film there", is_it).await;
         }
         host.say("the end").await;
         guest.hears("the end").await;

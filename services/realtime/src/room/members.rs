@@ -1,6 +1,7 @@
 //! The connections of a room on this node.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ impl Drop for Members {
 pub(super) struct Members {
     all: Vec<Member>,
     places: HashMap<ConnectionId, usize>,
+    /// How many connections each has.
+    users: HashMap<UserId, u32>,
 }
 
 impl Members {
@@ -99,6 +102,11 @@ impl Members {
 
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// How many people there are.
+    pub(super) fn people(&self) -> usize {
+        self.users.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Member> {
@@ -119,12 +127,19 @@ impl Members {
 
     pub(super) fn add(&mut self, member: Member) {
         self.places.insert(member.connection, self.all.len());
+        *self.users.entry(member.user).or_default() += 1;
         self.all.push(member);
     }
 
     pub(super) fn remove(&mut self, connection: ConnectionId) -> Option<Member> {
         let place = self.places.remove(&connection)?;
         let member = self.all.swap_remove(place);
+        if let Entry::Occupied(mut connections) = self.users.entry(member.user) {
+            *connections.get_mut() -= 1;
+            if *connections.get() == 0 {
+                connections.remove();
+            }
+        }
         if let Some(moved) = self.all.get(place) {
             self.places.insert(moved.connection, place);
         }

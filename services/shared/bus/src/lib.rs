@@ -21,6 +21,7 @@ use streamit_wire::v1;
 
 mod clock;
 pub mod memory;
+pub mod metrics;
 pub mod redis;
 pub mod subscription;
 

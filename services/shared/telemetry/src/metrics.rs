@@ -8,6 +8,7 @@ mod process;
 
 use std::fmt::Write as _;
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
     AsyncInstrument, Counter, Histogram, Meter, ObservableCounter, ObservableGauge, UpDownCounter,
 };
@@ -92,10 +93,26 @@ impl Metric {
         Self { labels, ..self }
     }
 
-    /// The counter, to be added to.
+    /// The counter, to be added to. One without attributes is there from the beginning, as 0: so the first of it shows as
+    /// a rise.
     #[must_use]
     pub fn adds(&self, meter: &Meter) -> Counter<u64> {
-        meter.u64_counter(self.name).with_unit(self.unit).with_description(self.about).build()
+        let counter = meter.u64_counter(self.name).with_unit(self.unit).with_description(self.about).build();
+        if self.labels.is_empty() {
+            counter.add(0, &[]);
+        }
+        counter
+    }
+
+    /// The counter with one attribute, all of whose values are known: each is there from the beginning, as 0.
+    #[must_use]
+    pub fn adds_by(&self, meter: &Meter, values: &[&'static str]) -> Counters {
+        let label = self.labels.first().copied().unwrap_or("kind");
+        let counters = Counters { counter: self.adds(meter), label };
+        for value in values {
+            counters.add(0, value);
+        }
+        counters
     }
 
     /// The value, to be raised and lowered.
@@ -160,6 +177,20 @@ impl Metric {
             name.push_str("_total");
         }
         name
+    }
+}
+
+/// A counter for each value of one attribute.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    counter: Counter<u64>,
+    label: &'static str,
+}
+
+impl Counters {
+    /// Adds to the one of `value`, which is one of a few, never anything that somebody made up.
+    pub fn add(&self, count: u64, value: &'static str) {
+        self.counter.add(count, &[KeyValue::new(self.label, value)]);
     }
 }
 
