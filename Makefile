@@ -44,7 +44,7 @@ shipped: ## the images, the compose file and the balancers, as far as can be kno
 	.ci/shipped
 	.ci/compose-run
 
-dev: ## PostgreSQL, Redis, an api, two nodes and a balancer in one terminal, until Ctrl-C; data stays in data/dev
+dev: ## a cluster in one terminal, until Ctrl-C; Enter builds and starts it anew, data stays in data/dev
 	.ci/dev
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
