@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc ci shipped dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,17 +32,25 @@ doc: ## build the documentation of the crates, and hold the papers to the code; 
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	.ci/papers
 
-ci: ## everything that CI runs: format, lint, licences, what is shipped, documentation, tests
+manifests: ## hold the Kubernetes manifests, images and compose file to the programs and to themselves
+	.ci/manifests
+
+shipped: ## the images, the compose file and the balancers, as far as can be known without a container engine
+	.ci/shipped
+	.ci/compose-run
+
+observability: ## hold alerts, dashboards and runbooks to the metrics that there are, and see each alert fire and end
+	.ci/observability
+
+ci: ## everything that CI runs: format, lint, licences, documentation, what is shipped and watched, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory deny
 	$(MAKE) --no-print-directory shipped
 	$(MAKE) --no-print-directory doc
+	$(MAKE) --no-print-directory manifests
+	$(MAKE) --no-print-directory observability
 	$(MAKE) --no-print-directory test
-
-shipped: ## the images, the compose file and the balancers, as far as can be known without a container engine
-	.ci/shipped
-	.ci/compose-run
 
 dev: ## a cluster in one terminal, until Ctrl-C; Enter builds and starts it anew, data stays in data/dev
 	.ci/dev

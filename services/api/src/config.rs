@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies, SecretFile, pem};
+use streamit_edge::{Limits, Metrics, Origins, Proxies, SecretFile, pem};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use url::Url;
 
@@ -32,6 +32,9 @@ pub struct Config {
         default_value = "127.0.0.1:50051"
     )]
     pub grpc_listen: SocketAddr,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub metrics: Metrics,
     /// The database.
     #[command(flatten)]
     pub database: Database,

@@ -6,6 +6,7 @@ mod append;
 mod guard;
 mod playback;
 mod rooms;
+mod traced;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -44,8 +45,11 @@ pub(crate) fn routes(app: &App, appender: &Appender) -> anyhow::Result<(Routes, 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
         .build_v1()?;
-    let authority = AuthorityServer::with_interceptor(service, guard);
-    Ok((Routes::new(authority).add_service(health).add_service(reflection), reporter))
+    let authority = AuthorityServer::with_interceptor(service, guard.clone());
+    Ok((
+        Routes::new(traced::Traced::new(authority, guard)).add_service(health).add_service(reflection),
+        reporter,
+    ))
 }
 
 /// A refusal of a whole call. Its message is the stable code, so that nodes can act on it.

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use streamit_api::config::{Config, Database};
 use streamit_api::nodes::cli as nodes;
 use streamit_api::{Api, admin};
-use streamit_telemetry::{SystemClock, SystemEntropy, shutdown};
+use streamit_telemetry::{Entropy, Guard, Program, SystemClock, SystemEntropy, shutdown};
 use tokio::net::TcpListener;
 
 /// Serves accounts, rooms and everything durable of StreamIt.
@@ -56,9 +56,15 @@ fn main() -> ExitCode {
 }
 
 async fn work(cli: Cli) -> anyhow::Result<()> {
-    let logs = streamit_telemetry::init("streamit-api")?;
-    let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
-        Command::Serve(config) => serve(*config).await,
+    let command = cli.command.unwrap_or(Command::Serve(cli.config));
+    let instance = SystemEntropy.uuid_v4().to_string();
+    let program = Program::new("streamit-api", &instance);
+    let telemetry = streamit_telemetry::init(match &command {
+        Command::Serve(config) => program.serving(config.metrics.metrics_listen.is_some()),
+        _ => program,
+    })?;
+    let done = match command {
+        Command::Serve(config) => serve(*config, &telemetry).await,
         Command::Migrate(database) => migrate(&database).await,
         Command::Createsuperuser { database, account } => createsuperuser(&database, account).await,
         Command::Shed(wanted) => {
@@ -71,11 +77,11 @@ async fn work(cli: Cli) -> anyhow::Result<()> {
         Command::Nodes(redis) => say(&nodes::table(&redis).await?),
         Command::Healthcheck { listen } => streamit_telemetry::healthcheck(listen).await,
     };
-    logs.shutdown();
+    telemetry.shutdown();
     done
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, telemetry: &Guard) -> anyhow::Result<()> {
     config.check()?;
     let stop = shutdown::signal()?;
     let http = streamit_edge::listen(config.listen)
@@ -84,6 +90,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let grpc = TcpListener::bind(config.grpc_listen)
         .await
         .with_context(|| format!("STREAMIT_GRPC_LISTEN {}", config.grpc_listen))?;
+    let scraped = match telemetry.scrape() {
+        Some(scrape) => streamit_edge::metrics(config.metrics, move || scrape.text()).await?,
+        None => None,
+    };
     let deps = tokio::select! {
         deps = streamit_api::deps(&config) => deps?,
         () = stop.first.cancelled() => return Ok(()),
@@ -91,6 +101,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (drain, tls) = (config.drain(), config.grpc_tls()?);
     let api = Api::new(config.public, deps)?.with_grpc_tls(tls);
     say(&format!("listening http://{}\nlistening grpc://{}\n", http.local_addr()?, grpc.local_addr()?))?;
+    if let Some(address) = scraped {
+        say(&format!("listening metrics://{address}\n"))?;
+    }
     let late = {
         let first = stop.first.clone();
         async move {

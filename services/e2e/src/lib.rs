@@ -40,6 +40,7 @@ mod answer;
 pub mod balancer;
 pub mod browser;
 pub mod check;
+pub mod collector;
 pub mod fault;
 mod forge;
 pub mod guard;

@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
-use streamit_edge::{Limits, Origins, Proxies, SecretFile, pem};
+use streamit_edge::{Limits, Metrics, Origins, Proxies, SecretFile, pem};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 /// How long a replica may take to agree on TLS.
@@ -71,6 +71,9 @@ pub struct Config {
         value_parser = clap::value_parser!(u16).range(0..=3600)
     )]
     pub drain_seconds: u16,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub metrics: Metrics,
     /// The part that does not depend on how the node is deployed.
     #[command(flatten)]
     pub public: Public,

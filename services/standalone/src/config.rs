@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use streamit_edge::Metrics;
 
 /// Everything the program needs to know.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +27,9 @@ pub(crate) struct Config {
         value_parser = clap::value_parser!(u16).range(0..=3600)
     )]
     pub(crate) drain_seconds: u16,
+    /// Where metrics are served.
+    #[command(flatten)]
+    pub(crate) metrics: Metrics,
     /// The rest.
     #[command(flatten)]
     pub(crate) public: streamit_api::config::Public,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use streamit_api::admin::{self, Account};
-use streamit_telemetry::{SystemClock, SystemEntropy, healthcheck, init, run, shutdown};
+use streamit_telemetry::{Entropy, Program, SystemClock, SystemEntropy, healthcheck, init, run, shutdown};
 
 use config::{Config, DataDir, Listen};
 
@@ -48,14 +48,20 @@ fn main() -> ExitCode {
 }
 
 async fn work(cli: Cli) -> anyhow::Result<()> {
-    let logs = init("streamit")?;
-    let done = match cli.command.unwrap_or(Command::Serve(cli.config)) {
-        Command::Serve(config) => Box::pin(program::serve(*config, &shutdown::signal()?)).await,
+    let command = cli.command.unwrap_or(Command::Serve(cli.config));
+    let instance = SystemEntropy.uuid_v4().to_string();
+    let program = Program::new("streamit", &instance);
+    let telemetry = init(match &command {
+        Command::Serve(config) => program.serving(config.metrics.metrics_listen.is_some()),
+        _ => program,
+    })?;
+    let done = match command {
+        Command::Serve(config) => Box::pin(program::serve(*config, &telemetry, &shutdown::signal()?)).await,
         Command::Migrate(data) => migrate(&data).await,
         Command::Createsuperuser { data, account } => createsuperuser(&data, account).await,
         Command::Healthcheck(Listen { listen }) => healthcheck(listen).await,
     };
-    logs.shutdown();
+    telemetry.shutdown();
     done
 }
 

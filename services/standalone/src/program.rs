@@ -16,7 +16,7 @@ use streamit_realtime::authority::Authority;
 use streamit_realtime::config::{Drain, Public};
 use streamit_storage::{Options, Store};
 use streamit_telemetry::shutdown::Stop;
-use streamit_telemetry::{SystemClock, SystemEntropy};
+use streamit_telemetry::{Guard, SystemClock, SystemEntropy};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ pub(crate) async fn open_store(data: &DataDir) -> anyhow::Result<Store> {
 }
 
 /// Serves until `stop`.
-pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
+pub(crate) async fn serve(config: Config, telemetry: &Guard, stop: &Stop) -> anyhow::Result<()> {
     let (clock, entropy) = (SystemClock::shared(), SystemEntropy::shared());
     let token = config.public.grpc_token()?.cloned();
     let listen = config.listen.listen;
@@ -52,6 +52,10 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("STREAMIT_LISTEN (--listen): {listen} can't be listened on"))?;
     let address = listener.local_addr()?;
+    let scraped = match telemetry.scrape() {
+        Some(scrape) => streamit_edge::metrics(config.metrics, move || scrape.text()).await?,
+        None => None,
+    };
     let store = open_store(&config.data).await?;
     let rooms: SharedRooms = Arc::new(MemoryRooms::new(clock.clone()));
 
@@ -88,6 +92,9 @@ pub(crate) async fn serve(config: Config, stop: &Stop) -> anyhow::Result<()> {
     let router = api.http().merge(realtime.sockets());
     let serving = tokio::spawn(streamit_edge::serve(listener, router, end.clone()));
     greet(address)?;
+    if let Some(address) = scraped {
+        say(&format!("listening metrics://{address}\n"))?;
+    }
 
     let node_work = async {
         realtime.background(node.clone()).await;

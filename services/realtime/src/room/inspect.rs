@@ -127,7 +127,9 @@ impl Room {
 
     /// A player told where it is: how far that is from where the film is.
     pub(super) fn note_drift(&mut self, connection: ConnectionId, position: MediaTime, now: Now) {
-        let drift = self.playback.drift(position, now.room) * 1_000.0;
+        let drift = self.playback.drift(position, now.room);
+        self.tally.drifts.push(drift.abs());
+        let drift = drift * 1_000.0;
         if let Some(member) = self.members.get_mut(connection) {
             #[expect(clippy::cast_possible_truncation, reason = "a cast from a float stops at the ends")]
             let drift_ms = drift.round() as i32;

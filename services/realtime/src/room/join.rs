@@ -178,13 +178,16 @@ impl Room {
                 self.leaving.push((now.up + stays, self.key(joiner.connection)));
                 continue;
             }
-            let since =
-                joiner.resume.and_then(|resume| match self.tail.resume(resume.since?, resume.epoch, true) {
-                    tail::Resume::From(since) => Some(since),
-                    _ => None,
-                });
+            let given =
+                joiner.resume.and_then(|resume| Some(self.tail.resume(resume.since?, resume.epoch, true)));
+            self.tally.note_join(joiner.resume.is_some(), given.as_ref());
+            let since = given.and_then(|given| match given {
+                tail::Resume::From(since) => Some(since),
+                _ => None,
+            });
             let member = Member::new(joiner, self.tail.head() + 1, now);
             let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
+            frames.iter().for_each(|frame| self.members.sent().note(frame, 1));
             member.outbox.join(frames);
             if let Some(told) = self.readiness_told() {
                 member.outbox.push(ws::text(told), Kind::Other);

@@ -64,12 +64,14 @@ impl Room {
                 || home.epoch > self.facts.epoch
                 || (home.epoch == self.facts.epoch && home.facts_version > self.facts.version)
             {
+                self.tally.reloaded_facts += 1;
                 self.ask_for_facts(); // they say whether there is such a room, too
             }
             if !home.room.is_empty() {
                 self.look_for_loss(home);
             }
             if home.chat_head > self.tail.head() {
+                self.tally.reloaded_chat += 1;
                 self.ask_for_history(self.tail.head(), 0);
             }
             if !home.room.is_empty() && home.epoch == self.tail.epoch() {
@@ -84,10 +86,12 @@ impl Room {
     /// Takes in stored messages and shows what follows on the last one.
     pub(super) fn show(&mut self, messages: Vec<v1::ChatMessage>, now: Now) {
         self.check_numbers(&messages);
+        let was_gap = self.tail.gap().is_some();
         for (seq, frame) in self.tail.offer(messages) {
             self.members.tell_live(&frame, seq, now.up);
             self.note(What::Chat, seq, None);
         }
+        self.tally.note_gap(was_gap, self.tail.gap().is_some());
         if self.tail.gap().is_none() {
             self.gap_due = None;
         } else if self.gap_due.is_none() && !self.is_reading_history {

@@ -71,6 +71,7 @@ impl Room {
     pub(super) fn on_pruned(&mut self, result: Result<RosterChange, Error>, now: Now) {
         self.is_pruning = false;
         if let Ok(change) = result {
+            self.tally.pruned += change.left.len() as u64;
             self.after_removal(&change, now);
         }
     }

@@ -35,11 +35,14 @@ impl Room {
         self.longest_round_trip = live.round_trip;
         if self.must_reenter {
             self.reenter(now);
-        } else if live.roster != self.roster_version || live.book != self.book_version() || self.must_inherit
-        {
+        } else if live.roster != self.roster_version || live.book != self.book_version() {
+            self.tally.reloaded_roster += 1;
+            self.ask_for_roster();
+        } else if self.must_inherit {
             self.ask_for_roster();
         }
         if live.playback.is_some_and(|version| version > self.playback.version) {
+            self.tally.reloaded_playback += 1;
             self.ask_for_playback();
         } else {
             self.put_back(live.playback, now);
@@ -120,6 +123,8 @@ impl Room {
         // Whom the failed room put out has time to be back.
         let due = |key: &EntryKey| if is_of_this(key) { now.up } else { now.up + GRACE_MS };
         let stray: Vec<_> = stray.map(|key| (due(&key), key)).collect();
+        let ghosts = stray.iter().filter(|(_, key)| self.members.get(key.connection).is_none()).count();
+        self.tally.ghosts += ghosts as u64;
         self.leaving.extend(stray);
         self.must_inherit = false;
     }

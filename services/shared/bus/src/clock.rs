@@ -126,11 +126,16 @@ impl RoomClock {
 
     /// Room time at `at`, a moment of the monotonic clock.
     pub(crate) fn now(&self, at: Instant) -> Timestamp {
+        Timestamp(self.now_micros(at).div_euclid(1_000))
+    }
+
+    /// The same in microseconds.
+    pub(crate) fn now_micros(&self, at: Instant) -> i64 {
         let local = self.local(at);
         let mut state = self.state.lock();
         let now = (local + state.offset_at(local)).max(state.told);
         state.told = now;
-        Timestamp(now.div_euclid(1_000))
+        now
     }
 
     fn local(&self, at: Instant) -> i64 {

@@ -35,6 +35,7 @@ use self::probe::{Echo, Pulse};
 use crate::Lifetimes;
 use crate::clock::RoomClock;
 use crate::memory::MemoryQuota;
+use crate::metrics::{self, Instruments};
 
 pub use self::quota::RedisQuota;
 
@@ -111,14 +112,16 @@ impl RedisRooms {
         let info = connection_info(url).map_err(bad)?;
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let subscriber = Client::open(info.clone().set_redis_settings(resp3)).map_err(bad)?;
-        let pool = Arc::new(Pool::new(info.clone(), &options).map_err(bad)?);
-        let line = Arc::new(Line::new(Client::open(info).map_err(bad)?, options.deadline));
+        let metrics = Instruments::new();
+        let pool = Arc::new(Pool::new(info.clone(), &options, metrics.clone()).map_err(bad)?);
+        let line = Arc::new(Line::new(Client::open(info).map_err(bad)?, options.deadline, metrics.clone()));
 
         let now = clock.now_micros();
         let room_clock = Arc::new(RoomClock::new(clock.monotonic(), now));
         let hub = Hub::new();
-        let echo = Echo::new(entropy.uuid_v4());
+        let echo = Echo::new(entropy.uuid_v4(), metrics.clone());
         let pulse = Pulse::new(hub.clone(), echo.clone());
+        observe(&pulse, &room_clock, &clock);
         let tasks = shutdown.child_token();
 
         let keeper = link::Keeper {
@@ -126,6 +129,7 @@ impl RedisRooms {
             hub: hub.clone(),
             echo,
             options,
+            metrics,
             entropy,
             shutdown: tasks.clone(),
         };
@@ -167,6 +171,26 @@ impl RedisRooms {
             alone: MemoryQuota::new(self.process_clock.clone()),
         }
     }
+}
+
+/// Tells whenever somebody looks, for as long as there is something to tell of.
+fn observe(pulse: &Arc<Pulse>, room_clock: &Arc<RoomClock>, process_clock: &SharedClock) {
+    let meter = opentelemetry::global::meter("streamit");
+    let pulse = Arc::downgrade(pulse);
+    metrics::UP.observes(&meter, move |up| {
+        if let Some(pulse) = pulse.upgrade() {
+            up.observe(f64::from(u8::from(pulse.is_healthy())), &[]);
+        }
+    });
+    let (room_clock, process_clock) = (Arc::downgrade(room_clock), process_clock.clone());
+    metrics::CLOCK_OFFSET.observes(&meter, move |offset| {
+        if let Some(room_clock) = room_clock.upgrade() {
+            let room = room_clock.now_micros(process_clock.monotonic());
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53 microseconds")]
+            let seconds = (room - process_clock.now_micros()) as f64 / 1e6;
+            offset.observe(seconds, &[]);
+        }
+    });
 }
 
 fn connection_info(url: &str) -> redis::RedisResult<ConnectionInfo> {

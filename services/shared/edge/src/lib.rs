@@ -9,15 +9,17 @@ mod origin;
 mod peer;
 pub mod pem;
 mod rest;
+mod scrape;
 mod seats;
 mod secret;
 mod serve;
 mod stall;
 
 pub use headers::with_headers;
-pub use options::{Limits, Origins, Proxies};
+pub use options::{Limits, Metrics, Origins, Proxies};
 pub use origin::is_allowed;
 pub use peer::Peer;
+pub use scrape::metrics;
 pub use seats::Seat;
 pub use secret::SecretFile;
 pub use serve::{listen, serve};

@@ -1,9 +1,9 @@
 //! Options that every program with a public end has, and reads in the same way.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use url::Url;
 
@@ -15,6 +15,14 @@ pub enum Limits {
     On,
     /// They don't: for load tests.
     Off,
+}
+
+/// Where metrics are served.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Metrics {
+    /// Where `GET /metrics` (Prometheus) is served, for operators only: it asks nobody who they are. Nowhere by default.
+    #[arg(long, env = "STREAMIT_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// A list of origins, as browsers send them (`https://example.org`).

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::RedisOptions;
 use super::hub::{Hub, Topic};
 use super::probe::Echo;
+use crate::metrics::{Instruments, Line};
 
 /// How many channels one command names. Bulk is what makes a reconnect with many rooms quick.
 const BULK: usize = 512;
@@ -25,6 +26,7 @@ pub(super) struct Keeper {
     pub(super) hub: Arc<Hub>,
     pub(super) echo: Arc<Echo>,
     pub(super) options: RedisOptions,
+    pub(super) metrics: Arc<Instruments>,
     pub(super) entropy: SharedEntropy,
     pub(super) shutdown: CancellationToken,
 }
@@ -35,6 +37,7 @@ impl Keeper {
         let mut tried = Some(tried);
         let mut failures = 0;
         let mut is_first = true;
+        let mut has_been = false;
         while !self.shutdown.is_cancelled() {
             let gone = Arc::new(Notify::new());
             let attempt = async {
@@ -50,6 +53,9 @@ impl Keeper {
             match attempt {
                 Ok(connection) => {
                     self.hub.up(is_first);
+                    if std::mem::replace(&mut has_been, true) {
+                        self.metrics.reconnected(Line::Subscription);
+                    }
                     (failures, is_first) = (0, false);
                     tried.take().map(|tried| tried.send(()));
                     tracing::info!("subscribed to news on Redis");

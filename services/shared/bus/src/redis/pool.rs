@@ -1,32 +1,52 @@
 //! Connections for calls, shared by the process.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, QueueMode, RecycleResult};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, Script,
-    ServerErrorKind, Value,
+    AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
+    Value,
 };
 use tokio::time::{Instant, timeout_at};
 
 use super::RedisOptions;
-use super::ask::{away, first_error, sound};
+use super::ask::{What, away, first_error, sound};
 use crate::Error;
+use crate::metrics::{Instruments, Line};
 
 /// A connection that was quiet for longer is asked whether it still lives before it is used.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Makes and checks connections. The checking of `deadpool-redis` costs a round trip for each use, which would double
 /// the time of every call; here a connection is checked only after a pause or when another one has failed.
-struct Manager(deadpool_redis::Manager);
+struct Manager {
+    inner: deadpool_redis::Manager,
+    /// Connections that have failed and were not replaced yet.
+    failed: AtomicUsize,
+    metrics: Arc<Instruments>,
+}
+
+impl Manager {
+    fn has_failed(&self, connections: usize) {
+        self.failed.fetch_add(connections, Ordering::Relaxed);
+    }
+}
 
 impl managed::Manager for Manager {
     type Type = MultiplexedConnection;
     type Error = RedisError;
 
     async fn create(&self) -> RedisResult<MultiplexedConnection> {
-        self.0.create().await
+        let made = self.inner.create().await?;
+        let one_less =
+            self.failed.try_update(Ordering::Relaxed, Ordering::Relaxed, |failed| failed.checked_sub(1));
+        if one_less.is_ok() {
+            self.metrics.reconnected(Line::Commands);
+        }
+        Ok(made)
     }
 
     async fn recycle(
@@ -37,7 +57,7 @@ impl managed::Manager for Manager {
         if metrics.last_used() < TRUSTED {
             return Ok(());
         }
-        self.0.recycle(connection, metrics).await
+        self.inner.recycle(connection, metrics).await.inspect_err(|_| self.has_failed(1))
     }
 }
 
@@ -45,14 +65,23 @@ impl managed::Manager for Manager {
 pub(super) struct Pool {
     pool: managed::Pool<Manager>,
     deadline: Duration,
+    metrics: Arc<Instruments>,
 }
 
 impl Pool {
-    pub(super) fn new(info: ConnectionInfo, options: &RedisOptions) -> RedisResult<Self> {
+    pub(super) fn new(
+        info: ConnectionInfo,
+        options: &RedisOptions,
+        metrics: Arc<Instruments>,
+    ) -> RedisResult<Self> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(options.deadline))
             .set_response_timeout(Some(options.deadline));
-        let manager = Manager(deadpool_redis::Manager::new_with_config(info, config)?);
+        let manager = Manager {
+            inner: deadpool_redis::Manager::new_with_config(info, config)?,
+            failed: AtomicUsize::new(0),
+            metrics: metrics.clone(),
+        };
         let pool = managed::Pool::builder(manager)
             .max_size(options.pool_size.max(1))
             // The one used last is the one that needs no check.
@@ -60,24 +89,31 @@ impl Pool {
             .build();
         let pool =
             pool.map_err(|_| (ErrorKind::InvalidClientConfig, "the pool's settings contradict each other"))?;
-        Ok(Self { pool, deadline: options.deadline })
+        Ok(Self { pool, deadline: options.deadline, metrics })
     }
 
-    /// Sends `pipeline`, all of whose scripts are `script`, and returns the answer of each command.
-    pub(super) async fn ask(
-        &self,
-        pipeline: &Pipeline,
-        script: Option<&Script>,
-    ) -> Result<Vec<Value>, Error> {
+    /// Sends `pipeline`, all of whose commands are `what`, and returns the answer of each command.
+    pub(super) async fn ask(&self, pipeline: &Pipeline, what: impl Into<What>) -> Result<Vec<Value>, Error> {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        let deadline = Instant::now() + self.deadline;
+        let (what, asked) = (what.into(), Instant::now());
+        let answers = self.ask_within(pipeline, what, asked + self.deadline).await;
+        self.metrics.asked(what.name(), asked.elapsed());
+        answers
+    }
+
+    async fn ask_within(
+        &self,
+        pipeline: &Pipeline,
+        what: What,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Error> {
         let Ok(connection) = timeout_at(deadline, self.pool.get()).await else {
             return Err(self.suspect(None));
         };
         let mut connection = connection.map_err(away)?;
-        let answers = match timeout_at(deadline, send(&mut connection, pipeline, script)).await {
+        let answers = match timeout_at(deadline, send(&mut connection, pipeline, what)).await {
             Ok(Ok(answers)) => sound(answers),
             Ok(Err(error)) => Err(self.suspect(Some(Box::new(error)))),
             Err(_) => Err(self.suspect(None)),
@@ -86,13 +122,15 @@ impl Pool {
             // Also after an error that the server told: it may be a replica now, and the next call had better look
             // where the address leads.
             drop(managed::Object::take(connection));
+            self.pool.manager().has_failed(1);
         }
         answers
     }
 
     /// What happened to one connection has probably happened to those that lie idle.
     fn suspect(&self, cause: Option<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-        drop(self.pool.retain(|_, _| false));
+        let dropped = self.pool.retain(|_, _| false);
+        self.pool.manager().has_failed(dropped.removed.len());
         Error::Away(cause)
     }
 }
@@ -103,13 +141,13 @@ impl Pool {
 async fn send(
     connection: &mut MultiplexedConnection,
     pipeline: &Pipeline,
-    script: Option<&Script>,
+    what: What,
 ) -> RedisResult<Vec<Value>> {
     let is_unknown = |error: RedisError| error.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
     loop {
         let answers = connection.req_packed_commands(pipeline, 0, pipeline.len()).await?;
-        match script {
-            Some(script) if first_error(&answers).is_some_and(is_unknown) => {
+        match what {
+            What::Script(script) if first_error(&answers).is_some_and(is_unknown) => {
                 script.load_async(connection).await?;
             }
             _ => return Ok(answers),

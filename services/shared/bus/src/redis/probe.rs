@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use redis::pipe;
 use streamit_telemetry::SharedClock;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,6 +17,7 @@ use super::hub::Hub;
 use super::line::Line;
 use crate::Error;
 use crate::clock::RoomClock;
+use crate::metrics::Instruments;
 
 /// So many probes on their way mean that the subscription no longer works: a connection may be half open for many
 /// minutes before the operating system notices. With a probe each second it is made anew after 3.5 s at the latest.
@@ -26,15 +29,20 @@ pub(super) struct Echo {
     sent: AtomicU64,
     heard: AtomicU64,
     missed: Notify,
+    /// The last number on its way, and since when.
+    last: Mutex<Option<(u64, Instant)>>,
+    metrics: Arc<Instruments>,
 }
 
 impl Echo {
-    pub(super) fn new(name: Uuid) -> Arc<Self> {
+    pub(super) fn new(name: Uuid, metrics: Arc<Instruments>) -> Arc<Self> {
         Arc::new(Self {
             channel: format!("s1:probe:{name}"),
             sent: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             missed: Notify::new(),
+            last: Mutex::default(),
+            metrics,
         })
     }
 
@@ -48,14 +56,21 @@ impl Echo {
             return false;
         }
         if let Some(number) = std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok()) {
-            self.heard.fetch_max(number, Ordering::AcqRel);
+            let before = self.heard.fetch_max(number, Ordering::AcqRel);
+            if number > before {
+                let last = self.last.lock().filter(|(last, _)| *last == number);
+                self.metrics.probe_answered(last.map(|(_, since)| since.elapsed()));
+                self.metrics.probes_lost(number - before - 1);
+            }
         }
         true
     }
 
     /// A new subscription is not to blame for what was sent before it.
     pub(super) fn expect_from_now(&self) {
-        self.heard.fetch_max(self.sent.load(Ordering::Acquire), Ordering::AcqRel);
+        let sent = self.sent.load(Ordering::Acquire);
+        let heard = self.heard.fetch_max(sent, Ordering::AcqRel);
+        self.metrics.probes_lost(sent.saturating_sub(heard));
     }
 
     /// Waits until too many probes are missing. Cancel-safe.
@@ -111,6 +126,9 @@ impl Prober {
                 self.pulse.echo.missed.notify_one();
             }
             let answer = self.probe(&mut store).await;
+            if answer.is_err() {
+                self.pulse.echo.metrics.probes_lost(1); // the same number goes out again
+            }
             let answered = self.pulse.answers.swap(answer.is_ok(), Ordering::AcqRel);
             match answer {
                 Err(error) if answered => {
@@ -142,7 +160,8 @@ impl Prober {
         probe.cmd("TIME").cmd("PUBLISH").arg(self.pulse.echo.channel()).arg(number);
         probe.cmd("INFO").arg("server");
         let asked = self.process_clock.monotonic();
-        let mut answers = self.line.ask(&probe).await?.into_iter();
+        *self.pulse.echo.last.lock() = Some((number, Instant::now()));
+        let mut answers = self.line.ask(&probe, "probe").await?.into_iter();
         let answered = self.process_clock.monotonic();
         // Only what was surely sent can be missed.
         self.pulse.echo.sent.store(number, Ordering::Release);

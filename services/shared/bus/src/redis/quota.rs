@@ -32,7 +32,7 @@ impl RedisQuota {
             .arg(rate.interval_micros())
             .arg(rate.tolerance_micros())
             .arg(how);
-        let answers = self.pool.ask(&call, Some(&script::QUOTA)).await?;
+        let answers = self.pool.ask(&call, &script::QUOTA).await?;
         let wait: u64 = read(answers.into_iter().next().unwrap_or_default())?;
         Ok(if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) })
     }

@@ -1,17 +1,20 @@
 //! [`Rooms`] on Redis.
 
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prost::Message;
-use redis::{Pipeline, Script, Value, pipe};
+use redis::{Pipeline, Value, pipe};
 use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{Incarnation, Playback, RoomId, Timestamp, UserId};
 use streamit_wire::v1;
 
+use super::ask::What;
 use super::codec::{self, read};
 use super::hub::Topic;
+use super::script::Named;
 use super::{RedisRooms, keys, millis, script, words};
 use crate::{
     BookChange, Cas, Entry, EntryKey, Error, Expect, LiveVersions, NODES_LISTED, Online, Rooms, Roster,
@@ -22,21 +25,21 @@ use crate::{
 const BULK: usize = 256;
 
 impl RedisRooms {
-    async fn ask_one(&self, call: &Pipeline, script: Option<&Script>) -> Result<Value, Error> {
-        let answers = self.pool.ask(call, script).await?;
+    async fn ask_one(&self, call: &Pipeline, what: impl Into<What>) -> Result<Value, Error> {
+        let answers = self.pool.ask(call, what).await?;
         Ok(answers.into_iter().next().unwrap_or_default())
     }
 
     async fn change(
         &self,
-        script: &Script,
+        script: &'static LazyLock<Named>,
         room: RoomId,
         seen: u64,
         who: Vec<String>,
     ) -> Result<RosterChange, Error> {
         let mut call = pipe();
         script::call(&mut call, script, &[keys::roster(room), keys::news(room)]).arg(seen).arg(who);
-        codec::change(read(self.ask_one(&call, Some(script)).await?)?)
+        codec::change(read(self.ask_one(&call, script).await?)?)
     }
 }
 
@@ -69,20 +72,20 @@ impl Rooms for RedisRooms {
     async fn publish(&self, room: RoomId, event: &v1::Event) -> Result<(), Error> {
         let mut call = pipe();
         call.cmd("PUBLISH").arg(keys::news(room)).arg(codec::event(event));
-        self.pool.ask(&call, None).await.map(drop)
+        self.pool.ask(&call, "PUBLISH").await.map(drop)
     }
 
     async fn publish_all(&self, event: &v1::Event) -> Result<u64, Error> {
         let mut call = pipe();
         call.cmd("PUBLISH").arg(keys::ALL).arg(codec::event(event));
-        read(self.ask_one(&call, None).await?)
+        read(self.ask_one(&call, "PUBLISH").await?)
     }
 
     async fn playback(&self, room: RoomId) -> Result<Option<Playback>, Error> {
         let mut call = pipe();
         call.cmd("HMGET").arg(keys::play(room));
         call.arg(&["state_fence", "version", "playing", "time", "at", "rate", "held"]);
-        codec::playback(read(self.ask_one(&call, None).await?)?)
+        codec::playback(read(self.ask_one(&call, "HMGET").await?)?)
     }
 
     async fn set_playback(&self, room: RoomId, expect: Expect, next: &Playback) -> Result<Cas, Error> {
@@ -99,9 +102,9 @@ impl Rooms for RedisRooms {
         .arg(u8::from(expect.only_if_empty))
         .arg(expect.fence.unwrap_or(next.version.fence))
         .arg(millis(self.options.lifetimes.playback))
-        .arg(codec::event(&crate::playback_event(next)))
+        .arg(codec::event(&crate::playback_event(next, self.now())))
         .arg(&codec::play_fields(next));
-        codec::cas(read(self.ask_one(&call, Some(&script::SET_PLAYBACK)).await?)?)
+        codec::cas(read(self.ask_one(&call, &script::SET_PLAYBACK).await?)?)
     }
 
     async fn raise_fence(&self, room: RoomId, fence: u64) -> Result<(), Error> {
@@ -109,7 +112,7 @@ impl Rooms for RedisRooms {
         script::call(&mut call, &script::RAISE_FENCE, &[keys::play(room)])
             .arg(fence)
             .arg(millis(self.options.lifetimes.playback));
-        self.ask_one(&call, Some(&script::RAISE_FENCE)).await.map(drop)
+        self.ask_one(&call, &script::RAISE_FENCE).await.map(drop)
     }
 
     async fn enter(
@@ -126,7 +129,7 @@ impl Rooms for RedisRooms {
         for entry in entries {
             call.arg(keys::entry(entry.key)).arg(entry.user.to_string()).arg(&entry.name);
         }
-        let (change, roster) = read(self.ask_one(&call, Some(&script::ENTER)).await?)?;
+        let (change, roster) = read(self.ask_one(&call, &script::ENTER).await?)?;
         Ok((codec::change(change)?, codec::roster(roster)?))
     }
 
@@ -141,7 +144,7 @@ impl Rooms for RedisRooms {
         for (key, until) in keys {
             call.arg(keys::entry(*key)).arg(until.0);
         }
-        self.ask_one(&call, Some(&script::MARK_GONE)).await.map(drop)
+        self.ask_one(&call, &script::MARK_GONE).await.map(drop)
     }
 
     async fn prune(&self, room: RoomId, dead: &[Incarnation], seen: u64) -> Result<RosterChange, Error> {
@@ -152,7 +155,7 @@ impl Rooms for RedisRooms {
     async fn roster(&self, room: RoomId) -> Result<Roster, Error> {
         let mut call = pipe();
         call.cmd("HGETALL").arg(keys::roster(room));
-        codec::roster(read(self.ask_one(&call, None).await?)?)
+        codec::roster(read(self.ask_one(&call, "HGETALL").await?)?)
     }
 
     async fn report_ready(
@@ -169,7 +172,7 @@ impl Rooms for RedisRooms {
         for (user, word) in words {
             call.arg(user.to_string()).arg(words::word(word));
         }
-        let versions = read(self.ask_one(&call, Some(&script::REPORT_READY)).await?)?;
+        let versions = read(self.ask_one(&call, &script::REPORT_READY).await?)?;
         let change = words::change(versions)?;
         Ok(BookChange { words: words.to_vec(), gave_up, ..change })
     }
@@ -190,7 +193,7 @@ impl Rooms for RedisRooms {
                     .arg(node.to_string())
                     .arg(took);
             }
-            for answer in self.pool.ask(&call, Some(&script::REFRESH)).await? {
+            for answer in self.pool.ask(&call, &script::REFRESH).await? {
                 let (roster, fence, number, took, book): (_, _, _, Option<u64>, _) = read(answer)?;
                 let round_trip = took.map(Duration::from_micros);
                 let playback = codec::version(fence, number);
@@ -209,7 +212,7 @@ impl Rooms for RedisRooms {
                 call.cmd("HMGET").arg(keys::roster(*room)).arg("n").arg(user);
                 call.cmd("HGET").arg(keys::play(*room)).arg("seen");
             }
-            let mut answers = self.pool.ask(&call, None).await?.into_iter();
+            let mut answers = self.pool.ask(&call, "HMGET").await?.into_iter();
             while let (Some(roster), Some(seen)) = (answers.next(), answers.next()) {
                 let (users, user): (Option<u64>, Option<String>) = read(roster)?;
                 let refreshed_at = read::<Option<i64>>(seen)?.map(Timestamp);
@@ -230,20 +233,21 @@ impl Rooms for RedisRooms {
         call.cmd("ZADD").arg(keys::NODES).arg(now.0).arg(incarnation.to_string());
         call.cmd("ZREMRANGEBYSCORE").arg(keys::NODES).arg("-inf").arg(now.minus(NODES_LISTED).0);
         call.cmd("PEXPIRE").arg(keys::NODES).arg(millis(NODES_LISTED));
-        self.line.ask(&call).await.map(drop)
+        self.line.ask(&call, "SET").await.map(drop)
     }
 
     async fn rest(&self, incarnation: Incarnation) -> Result<(), Error> {
         let mut call = pipe();
         call.cmd("DEL").arg(keys::lease(incarnation));
         call.cmd("DEL").arg(keys::status(incarnation));
-        self.line.ask(&call).await.map(drop)
+        self.line.ask(&call, "DEL").await.map(drop)
     }
 
     async fn nodes(&self) -> Result<Vec<Incarnation>, Error> {
         let mut call = pipe();
         call.cmd("ZRANGEBYSCORE").arg(keys::NODES).arg(self.now().minus(NODES_LISTED).0).arg("+inf");
-        let names: Vec<String> = read(self.line.ask(&call).await?.into_iter().next().unwrap_or_default())?;
+        let names: Vec<String> =
+            read(self.line.ask(&call, "ZRANGEBYSCORE").await?.into_iter().next().unwrap_or_default())?;
         names.iter().map(|name| codec::parse(name, "incarnation")).collect()
     }
 
@@ -252,14 +256,14 @@ impl Rooms for RedisRooms {
         for incarnation in incarnations {
             call.cmd("GET").arg(keys::lease(*incarnation));
         }
-        self.line.ask(&call).await?.into_iter().map(read).collect()
+        self.line.ask(&call, "GET").await?.into_iter().map(read).collect()
     }
 
     async fn statuses(&self) -> Result<Vec<Told>, Error> {
         let mut call = pipe();
         let since = self.now().minus(self.options.lifetimes.lease * 2).0;
         call.cmd("ZRANGEBYSCORE").arg(keys::NODES).arg(since).arg("+inf").arg("WITHSCORES");
-        let beaten: Vec<(String, i64)> = read(self.ask_one(&call, None).await?)?;
+        let beaten: Vec<(String, i64)> = read(self.ask_one(&call, "ZRANGEBYSCORE").await?)?;
         let beaten: Vec<(Incarnation, Timestamp)> = beaten
             .iter()
             .map(|(name, at)| Ok((codec::parse(name, "incarnation")?, Timestamp(*at))))
@@ -269,7 +273,7 @@ impl Rooms for RedisRooms {
             call.cmd("EXISTS").arg(keys::lease(*incarnation));
             call.cmd("GET").arg(keys::status(*incarnation));
         }
-        let mut answers = self.pool.ask(&call, None).await?.into_iter();
+        let mut answers = self.pool.ask(&call, "EXISTS").await?.into_iter();
         let mut all = Vec::with_capacity(beaten.len());
         for (incarnation, at) in beaten {
             let (lives, said) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
