@@ -52,7 +52,7 @@ ci: ## everything that CI runs: format, lint, licences, documentation, what is s
 	$(MAKE) --no-print-directory observability
 	$(MAKE) --no-print-directory test
 
-dev: ## PostgreSQL, Redis, an api, two nodes and a balancer in one terminal, until Ctrl-C; data stays in data/dev
+dev: ## a cluster in one terminal, until Ctrl-C; Enter builds and starts it anew, data stays in data/dev
 	.ci/dev
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C

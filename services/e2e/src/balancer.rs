@@ -72,7 +72,10 @@ impl Kind {
                 ("/tmp/", directory),
             ],
             Self::Envoy => vec![
-                ("address: 0.0.0.0, port_value: 8080", format!("address: {front_ip}, port_value: {front_port}")),
+                (
+                    "address: 0.0.0.0, port_value: 8080",
+                    format!("address: {front_ip}, port_value: {front_port}"),
+                ),
                 ("address: 127.0.0.1, port_value: 8081", format!("address: {inner_ip}, port_value: 8081")),
             ],
         }

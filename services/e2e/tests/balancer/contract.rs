@@ -42,7 +42,13 @@ async fn calls(system: &System) {
     get(system, "/api/health/", &[("x-padding", &long), ("x-more", &long)]).await.is(200);
     let post = async |bytes: usize| {
         let body = format!(r#"{{"display_name":"Ana","padding":"{}"}}"#, "x".repeat(bytes));
-        system.http(0).request("POST", "/api/auth/guest/").body("application/json", body).send().await.unwrap()
+        system
+            .http(0)
+            .request("POST", "/api/auth/guest/")
+            .body("application/json", body)
+            .send()
+            .await
+            .unwrap()
     };
     assert_eq!(post(60 * 1024).await.status, 200);
     post(100 * 1024).await.is_refused(413, "TOO_LARGE");
@@ -60,7 +66,10 @@ async fn calls(system: &System) {
 async fn film_and_page(system: &System) {
     let page = get(system, "/", &[]).await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
-    assert!(page.header("content-security-policy").is_some() && page.header("server").is_none_or(|s| !s.contains('/')));
+    assert!(
+        page.header("content-security-policy").is_some()
+            && page.header("server").is_none_or(|s| !s.contains('/'))
+    );
     let film = get(system, "/sample.mp4", &[]).await;
     let middle = get(system, "/sample.mp4", &[("range", "bytes=100000-199999")]).await;
     assert_eq!((film.status, middle.status), (200, 206));
@@ -105,7 +114,8 @@ async fn sockets(system: &System, front: SocketAddr) {
     assert!(last.is_ok(), "{last:?}");
     host.say("while you were away").await;
     host.hears("while you were away").await;
-    let mut line = Connection::open(&system.ws(0), &room.code, bo.token(), Options::resume(2, None)).await.unwrap();
+    let mut line =
+        Connection::open(&system.ws(0), &room.code, bo.token(), Options::resume(2, None)).await.unwrap();
     let welcome = line.welcome().await.unwrap();
     let missed: Vec<&str> = welcome.history.messages.iter().map(|said| said.message.as_str()).collect();
     assert_eq!((welcome.history.resumed, missed), (true, vec!["while you were away"]));
@@ -118,7 +128,9 @@ async fn refusals(system: &System, front: SocketAddr) {
     let ana = system.guest("Ana").await;
     let room = ana.public_room().await;
     let base = system.ws(0);
-    let code = async |room: &str, token: &str| match Connection::join(&base, room, token, Options::default()).await {
+    let code = async |room: &str, token: &str| match Connection::join(&base, room, token, Options::default())
+        .await
+    {
         Err(Error::Closed(reason)) => reason.code,
         other => panic!("{other:?} instead of a close"),
     };

@@ -95,7 +95,12 @@ async fn a_reload_is_not_noticed(kind: Kind) {
 fn assert_nobody_left(verdict: &Verdict) {
     for record in &verdict.records {
         let went = record.seen.iter().find(|(_, seen)| matches!(seen, Seen::Went(_)));
-        assert!(went.is_none(), "{}{} was told that somebody left: {went:?}", verdict.last_words(), record.name);
+        assert!(
+            went.is_none(),
+            "{}{} was told that somebody left: {went:?}",
+            verdict.last_words(),
+            record.name
+        );
     }
 }
 

@@ -221,23 +221,23 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(|| async { "here" }));
         let stop = CancellationToken::new();
-        // One is taken and has asked for nothing yet when the stop comes, the others are still in line.
-        let mut taken = TcpStream::connect(address).await.unwrap();
-        let served = tokio::spawn(serve(listener, router, stop.clone()));
-        tokio::task::yield_now().await;
-        let mut waiting = Vec::new();
-        for _ in 0..10 {
-            waiting.push(TcpStream::connect(address).await.unwrap());
-        }
+        let mut come = vec![TcpStream::connect(address).await.unwrap()];
+        let mut serving = tokio::spawn(serve(listener, router, stop.clone()));
+        // That one has been taken and has asked for nothing yet when the stop comes; the others still stand in line.
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut serving).await.is_err());
         stop.cancel();
-        tokio::task::yield_now().await;
-        for stream in std::iter::once(&mut taken).chain(&mut waiting) {
+        for _ in 0..10 {
+            let stream = std::net::TcpStream::connect(address).unwrap(); // without giving way to the server
+            stream.set_nonblocking(true).unwrap();
+            come.push(TcpStream::from_std(stream).unwrap());
+        }
+        for stream in &mut come {
             stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await.unwrap();
             assert!(answer.starts_with("HTTP/1.1 405"), "{answer:?}");
         }
-        served.await.unwrap();
+        serving.await.unwrap();
         assert!(TcpStream::connect(address).await.is_err(), "it listens no more");
     }
 

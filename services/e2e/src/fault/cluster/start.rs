@@ -44,11 +44,7 @@ pub(super) enum Database {
     Own,
 }
 
-pub(super) async fn start(
-    plan: Plan,
-    database: Database,
-    behind: Option<Kind>,
-) -> Result<Cluster, String> {
+pub(super) async fn start(plan: Plan, database: Database, behind: Option<Kind>) -> Result<Cluster, String> {
     let places = behind.is_some().then(Places::new);
     let Engine::Cluster { apis, nodes } = plan.engine else {
         return Err("the standalone program has no lines to break".to_owned());
@@ -82,9 +78,9 @@ pub(super) async fn start(
             .env("STREAMIT_SIGNING_KEYS", &keys.display().to_string());
         let env = match &places {
             // Pages find the nodes where they came from, and the balancer finds the api again when it was restarted.
-            Some(places) => env
-                .env("STREAMIT_PUBLIC_WS_URL", "")
-                .env("STREAMIT_LISTEN", &places.api(i).to_string()),
+            Some(places) => {
+                env.env("STREAMIT_PUBLIC_WS_URL", "").env("STREAMIT_LISTEN", &places.api(i).to_string())
+            }
             None => env,
         };
         Ok::<_, String>(Api { env: env.env, front, sockets, redis, database })
@@ -103,9 +99,9 @@ pub(super) async fn start(
             .env("STREAMIT_ALLOWED_ORIGINS", &origins.join(","))
             .env("STREAMIT_NODE_ID", &format!("node-{i}"));
         let env = match &places {
-            Some(places) => env
-                .env("STREAMIT_ALLOWED_ORIGINS", "")
-                .env("STREAMIT_LISTEN", &places.node(i).to_string()),
+            Some(places) => {
+                env.env("STREAMIT_ALLOWED_ORIGINS", "").env("STREAMIT_LISTEN", &places.node(i).to_string())
+            }
             None => env,
         };
         Ok::<_, String>(Node { env: env.env, front, redis, apis })
