@@ -98,6 +98,9 @@ async fn a_realtime_node_tells_what_is_wrong() {
         ("REDIS_URL", "localhost:6379", &["REDIS_URL", "redis://"]),
         ("STREAMIT_API_GRPC", "ftp://x", &["STREAMIT_API_GRPC", "http://"]),
         ("STREAMIT_API_GRPC", ",", &["STREAMIT_API_GRPC"]),
+        ("STREAMIT_API_GRPC", "dns+http://localhost", &["STREAMIT_API_GRPC", "dns+http://NAME:PORT"]),
+        ("STREAMIT_API_GRPC", "dns+http://127.0.0.1:50051", &["STREAMIT_API_GRPC", "dns+http://NAME:PORT"]),
+        ("STREAMIT_API_GRPC", "dns+http://api.example:50051", &["STREAMIT_GRPC_TOKEN"]),
         ("STREAMIT_API_GRPC", "http://api.example:50051", &["STREAMIT_GRPC_TOKEN"]),
         ("STREAMIT_DRAIN_SECONDS", "9999", &["drain-seconds", "3600"]),
     ];

@@ -21,10 +21,16 @@ impl Authority {
         desk.file(name, &self.0.pem())
     }
 
-    /// A certificate for this machine and its key, in two files.
+    /// A certificate for this machine's address and its key, in two files.
     fn signs(&self, desk: &Desk, name: &str) -> [String; 2] {
+        self.signs_for(desk, name, &["127.0.0.1"])
+    }
+
+    /// The same for what it is called.
+    fn signs_for(&self, desk: &Desk, name: &str, called: &[&str]) -> [String; 2] {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let called: Vec<String> = called.iter().map(ToString::to_string).collect();
+        let params = CertificateParams::new(called).unwrap();
         let cert = params.signed_by(&key, &self.0).unwrap();
         [
             desk.file(&format!("{name}.pem"), &cert.pem()),
@@ -77,6 +83,7 @@ async fn nodes_and_api_show_each_other_certificates() {
             there.hears("over TLS").await;
 
             let plain = system.grpc().unwrap().replace("https://", "http://");
+            let by_name = behind_a_name(system);
             let (trusting, not_trusting) = (("STREAMIT_API_CA", &*ca), ("STREAMIT_API_CA", &*other_ca));
             let identity = [("STREAMIT_API_CERT", node.as_str()), ("STREAMIT_API_KEY", &node_key)];
             let strange = [("STREAMIT_API_CERT", stranger.as_str()), ("STREAMIT_API_KEY", &stranger_key)];
@@ -86,11 +93,46 @@ async fn nodes_and_api_show_each_other_certificates() {
                 ([&[trusting], &strange[..]].concat(), Some(1013), "a certificate of another authority"),
                 ([&[not_trusting], &identity[..]].concat(), Some(1013), "an api of another authority"),
                 (vec![("STREAMIT_API_GRPC", plain.as_str())], Some(1013), "without TLS"),
+                (
+                    [&[trusting, ("STREAMIT_API_GRPC", &*by_name)], &identity[..]].concat(),
+                    Some(1013),
+                    "an api found behind a name that its certificate does not have",
+                ),
             ] {
                 assert_eq!(by_another_node(system, &room, &ana, &env).await, code, "{why}");
             }
         })
         .await;
+}
+
+/// Where the api of this system is, as something to look up.
+fn behind_a_name(system: &System) -> String {
+    format!("dns+{}", system.grpc().unwrap().replace("127.0.0.1", "localhost"))
+}
+
+#[tokio::test]
+async fn apis_are_found_behind_a_name() {
+    let desk = Desk::new();
+    let ours = Authority::new();
+    let ca = ours.file(&desk, "ca.pem");
+    let [api, key] = ours.signs_for(&desk, "api", &["127.0.0.1", "localhost"]);
+    let plain = Plan::cluster(1, 1);
+    let secure = Plan::cluster(1, 1)
+        .env("STREAMIT_GRPC_TLS_CERT", &api)
+        .env("STREAMIT_GRPC_TLS_KEY", &key)
+        .env("STREAMIT_API_CA", &ca);
+    for (plan, begins, ca) in
+        [(plain, "dns+http://localhost:", ""), (secure, "dns+https://localhost:", ca.as_str())]
+    {
+        plan.run(async |system| {
+            let (ana, by_name) = (system.user("Ana").await, behind_a_name(system));
+            let room = ana.public_room().await;
+            assert!(by_name.starts_with(begins), "{by_name}");
+            let env = [("STREAMIT_API_GRPC", by_name.as_str()), ("STREAMIT_API_CA", ca)];
+            assert_eq!(by_another_node(system, &room, &ana, &env).await, None, "{by_name}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
