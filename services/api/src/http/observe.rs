@@ -41,6 +41,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let mut response = served.instrument(span).await;
 
     let took = app.clock.monotonic().saturating_duration_since(start);
+    app.metrics.served(&method, route, response.status(), took);
     let (status, duration_ms) = (response.status().as_u16(), took.as_secs_f64() * 1e3);
     // Probes come every few seconds from everywhere: they are of interest only when they fail.
     if matches!(route, "/livez" | "/readyz" | "/api/health/") && status < 400 {
