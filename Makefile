@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc ci deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc manifests ci deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,11 +32,15 @@ doc: ## build the documentation of the crates, and hold the papers to the code; 
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	.ci/papers
 
-ci: ## everything that CI runs: format, lint, licences, documentation, tests
+manifests: ## hold the Kubernetes manifests, images and compose file to the programs and to themselves
+	.ci/manifests
+
+ci: ## everything that CI runs: format, lint, licences, documentation, manifests, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory deny
 	$(MAKE) --no-print-directory doc
+	$(MAKE) --no-print-directory manifests
 	$(MAKE) --no-print-directory test
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C

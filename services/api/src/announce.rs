@@ -5,7 +5,9 @@ use futures_util::StreamExt;
 use streamit_domain::room::Facts;
 use streamit_domain::{RoomId, UserId};
 use streamit_storage::{rooms, sessions};
+use streamit_telemetry::trace;
 use streamit_wire::v1;
+use tracing::{Instrument, Span};
 
 use crate::app::App;
 use crate::http::error::chain;
@@ -69,20 +71,24 @@ pub(crate) async fn revocation(app: &App, revoked: sessions::Revocation) {
         session: revoked.session.map(|session| session.as_bytes().to_vec()).unwrap_or_default(),
         created_at: revoked.created_at.0,
     });
-    if let Err(error) = app.rooms.publish_all(&event(kind)).await {
+    let span = trace::sending("nodes");
+    let event = event(app, kind, &span);
+    if let Err(error) = app.rooms.publish_all(&event).instrument(span).await {
         tracing::debug!(error = chain(&error), "nodes will find out by themselves that a session ended");
     }
 }
 
 /// Tells a room's nodes something.
 pub(crate) async fn publish(app: &App, room: RoomId, kind: v1::event::Kind) {
-    if let Err(error) = app.rooms.publish(room, &event(kind)).await {
+    let span = trace::sending("room");
+    let event = event(app, kind, &span);
+    if let Err(error) = app.rooms.publish(room, &event).instrument(span).await {
         tracing::debug!(room.id = %room, error = chain(&error), "nodes will find out by themselves what changed");
     }
 }
 
-fn event(kind: v1::event::Kind) -> v1::Event {
-    v1::Event { traceparent: String::new(), kind: Some(kind) }
+fn event(app: &App, kind: v1::event::Kind, span: &Span) -> v1::Event {
+    v1::Event { traceparent: trace::traceparent_of(span), published_at: app.now().0, kind: Some(kind) }
 }
 
 fn bytes(user: UserId) -> Vec<u8> {

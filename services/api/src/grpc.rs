@@ -6,6 +6,7 @@ mod append;
 mod guard;
 mod playback;
 mod rooms;
+mod traced;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub(crate) fn routes(app: &App, appender: &Appender) -> anyhow::Result<(Routes, 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
         .build_v1()?;
-    let authority = AuthorityServer::with_interceptor(service, guard);
+    let authority = traced::Traced::new(AuthorityServer::with_interceptor(service, guard.clone()), guard);
     let routes = Routes::new(authority).add_service(health).add_service(reflection);
     let measured = routes.into_axum_router().layer(from_fn_with_state(app.clone(), measure));
     Ok((Routes::from(measured), reporter))

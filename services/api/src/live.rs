@@ -253,7 +253,7 @@ pub(crate) async fn inspect(app: &App, room: RoomId) -> Result<Inspection> {
     let homes = homes(&versions, &roster, film);
 
     let wanted = v1::Inspect { reply_to: reply_to.as_bytes().to_vec() };
-    let event = v1::Event { traceparent: String::new(), kind: Some(v1::event::Kind::Inspect(wanted)) };
+    let event = v1::Event { kind: Some(v1::event::Kind::Inspect(wanted)), ..v1::Event::default() };
     app.rooms.publish(room, &event).await.map_err(away)?;
     let present = roster.entries.iter().filter(|(_, entry)| entry.gone_at.is_none());
     let expected: BTreeSet<Incarnation> = present.map(|(key, _)| key.incarnation).collect();

@@ -114,7 +114,7 @@ pub async fn tell(
 ) -> Result<u64, Refused> {
     check(&list(rooms).await?, node, order)?;
     let id = entropy.uuid_v4().as_bytes().to_vec();
-    let event = v1::Event { traceparent: String::new(), kind: Some(kind(id, node.to_owned(), order)) };
+    let event = v1::Event { kind: Some(kind(id, node.to_owned(), order)), ..v1::Event::default() };
     let mut told = rooms.publish_all(&event).await;
     for _ in 1..TRIES {
         if told.is_ok() {

@@ -39,6 +39,7 @@
 mod answer;
 pub mod browser;
 pub mod check;
+pub mod collector;
 pub mod fault;
 mod forge;
 pub mod guard;

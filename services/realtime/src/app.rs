@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use http::{HeaderValue, StatusCode, header};
 use streamit_edge::{Origins, Proxies};
+use streamit_telemetry::trace;
 use streamit_wire::Code;
+use tracing::Instrument;
 
 use crate::node::Node;
 use crate::upgrade::upgrade;
@@ -66,15 +68,21 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let id = app.node.fresh_id();
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    tracing::info!(
-        "request.id" = id,
-        "http.method" = method.as_str(),
-        "http.route" = matched.as_ref().map_or("-", MatchedPath::as_str),
-        "http.status" = response.status().as_u16(),
-        duration_ms = (app.node.uptime() - start).as_secs_f64() * 1e3,
-        "served"
-    );
+    let route = matched.as_ref().map_or("-", MatchedPath::as_str);
+    let span = trace::serving(method.as_str(), route, request.headers().get(trace::TRACEPARENT));
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    trace::served(&span, status);
+    span.in_scope(|| {
+        tracing::info!(
+            "request.id" = id,
+            "http.request.method" = method.as_str(),
+            "http.route" = route,
+            "http.response.status_code" = status,
+            duration_ms = (app.node.uptime() - start).as_secs_f64() * 1e3,
+            "served"
+        );
+    });
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }

@@ -14,6 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use streamit_telemetry::trace::{self, Cause};
 use streamit_wire::v1;
 use streamit_wire::v1::authority_client::AuthorityClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -21,11 +22,14 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
+use tracing::{Instrument, Span};
 
 use crate::room::effect::Away;
 use batch::Batcher;
 use replicas::Replicas;
 
+const ADMIT: &str = "streamit.v1.Authority/Admit";
+const APPEND: &str = "streamit.v1.Authority/Append";
 /// How many items travel in one call. (The api takes 1,000.)
 const MAX_BATCH: usize = 256;
 /// How many messages travel in one call.
@@ -43,6 +47,10 @@ impl Interceptor for Token {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
         }
+        // Of the span that the call is made in, which is the caller's.
+        if let Ok(context) = trace::traceparent().parse() {
+            request.metadata_mut().insert(trace::TRACEPARENT, context);
+        }
         Ok(request)
     }
 }
@@ -51,8 +59,8 @@ impl Interceptor for Token {
 #[derive(Clone)]
 pub struct Authority {
     replicas: Arc<Replicas>,
-    admit: Arc<[Batcher<v1::Admission, v1::Admitted>]>,
-    append: Arc<[Batcher<Vec<v1::ChatDraft>, Vec<v1::Appended>>]>,
+    admit: Arc<[Batcher<(v1::Admission, Cause), v1::Admitted>]>,
+    append: Arc<[Batcher<(Vec<v1::ChatDraft>, Vec<Cause>), Vec<v1::Appended>>]>,
 }
 
 impl Authority {
@@ -80,23 +88,28 @@ impl Authority {
         let replicas = Arc::new(Replicas::new(clients.collect()));
         let admit = (0..replicas.len()).map(|first| {
             let replicas = replicas.clone();
-            Batcher::spawn(MAX_BATCH, move |admissions: Vec<v1::Admission>| {
+            Batcher::spawn(MAX_BATCH, move |asked: Vec<(v1::Admission, Cause)>| {
                 let replicas = replicas.clone();
-                async move {
+                let (admissions, causes): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+                let span = trace::calling(ADMIT, &causes);
+                let ask = async move {
                     let asked = admissions.len();
                     let call = replicas.call(first, |mut client| {
                         let request = v1::AdmitRequest { admissions: admissions.clone() };
                         async move { client.admit(request).await }
                     });
                     call.await.map(|reply| reply.results).and_then(|results| complete(results, asked))
-                }
+                };
+                ask.instrument(span)
             })
         });
         let append = (0..replicas.len()).map(|first| {
             let replicas = replicas.clone();
-            Batcher::spawn(MAX_BATCH, move |rooms: Vec<Vec<v1::ChatDraft>>| {
+            Batcher::spawn(MAX_BATCH, move |asked: Vec<(Vec<v1::ChatDraft>, Vec<Cause>)>| {
                 let replicas = replicas.clone();
-                async move {
+                let (rooms, causes): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+                let span = trace::calling(APPEND, causes.iter().flatten());
+                let ask = async move {
                     let sizes: Vec<usize> = rooms.iter().map(Vec::len).collect();
                     let drafts: Vec<v1::ChatDraft> = rooms.into_iter().flatten().collect();
                     let mut results = Vec::with_capacity(drafts.len());
@@ -109,7 +122,8 @@ impl Authority {
                     }
                     let mut results = results.into_iter();
                     Ok(sizes.into_iter().map(|size| results.by_ref().take(size).collect()).collect())
-                }
+                };
+                ask.instrument(span)
             })
         });
         Ok(Self { admit: admit.collect(), append: append.collect(), replicas })
@@ -128,15 +142,20 @@ impl Authority {
     /// When no replica has answered in time.
     pub async fn admit(&self, admission: v1::Admission) -> Result<v1::Admitted, Away> {
         let first = self.replicas.first(admission.code.as_bytes());
-        self.admit[first].ask(admission).await
+        self.admit[first].ask((admission, Cause::of(Span::current()))).await
     }
 
-    /// Stores messages of one room.
+    /// Stores messages of one room; `causes` is what is traced of them.
     ///
     /// # Errors
     /// When no replica has answered in time. The messages may have been stored all the same.
-    pub async fn append(&self, room: &[u8], drafts: Vec<v1::ChatDraft>) -> Result<Vec<v1::Appended>, Away> {
-        self.append[self.replicas.first(room)].ask(drafts).await
+    pub async fn append(
+        &self,
+        room: &[u8],
+        drafts: Vec<v1::ChatDraft>,
+        causes: Vec<Cause>,
+    ) -> Result<Vec<v1::Appended>, Away> {
+        self.append[self.replicas.first(room)].ask((drafts, causes)).await
     }
 
     /// Makes any call about `key`, on the replica that serves it, else on another.

@@ -18,6 +18,7 @@ pub mod room;
 pub mod session;
 pub mod socket;
 pub mod token;
+pub mod traffic;
 pub mod upgrade;
 pub mod ws;
 

@@ -29,6 +29,7 @@ use crate::drain::Orders;
 use crate::outbox::Close;
 use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
+use crate::traffic::Traffic;
 use behind::Behind;
 use connections::Connections;
 use floods::Floods;
@@ -82,6 +83,8 @@ pub struct Node {
     pub guesses: MemoryQuota,
     /// What operators asked of this node.
     pub orders: Orders,
+    /// What goes through, measured.
+    pub traffic: Traffic,
     /// Who has flooded, and how long they have to wait.
     pub floods: Floods,
     /// Rooms and connections.
@@ -124,6 +127,7 @@ impl Node {
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
             orders: Orders::default(),
+            traffic: Traffic::default(),
             floods: Floods::new(parts.clock.clone()),
             background: TaskTracker::new(),
             last_words: TaskTracker::new(),

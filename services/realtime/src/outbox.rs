@@ -24,6 +24,8 @@ const CROWDED: usize = MAX_FRAMES / 4;
 /// What a frame is, as far as a queue cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// Something that was said: must not be dropped.
+    Chat,
     /// A state of playback: only the newest matters.
     Playback,
     /// A list of who is here, which may be larger than the budget: only the newest matters.
@@ -74,13 +76,24 @@ pub struct Outbox {
     round_trips: AtomicU64,
 }
 
+/// A frame that waits.
+#[derive(Debug)]
+struct Waiting {
+    frame: Bytes,
+    kind: Kind,
+    /// When it was told to all nodes, in milliseconds of the node's uptime; 0 when that is not measured.
+    since: u32,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     /// The join frames: outside the budget, always first.
     join: VecDeque<Bytes>,
     /// Whether the room waits to hear that what is here has been written.
     joining: bool,
-    queue: VecDeque<(Bytes, Kind)>,
+    queue: VecDeque<Waiting>,
+    /// States of playback that made way for newer ones.
+    replaced: u32,
     /// Of the queue and of what was taken from it but is not written yet.
     bytes: usize,
     /// The part of `bytes` that was taken.
@@ -99,6 +112,10 @@ pub struct Work {
     pub joined: bool,
     /// Ping, too. Whoever writes makes the frame, at the moment from which he measures.
     pub ping: bool,
+    /// What the first frame is whose delay is measured, and when it was told, in milliseconds of uptime.
+    pub since: Option<(Kind, u32)>,
+    /// States of playback that newer ones have replaced since the last time.
+    pub replaced: u32,
     /// Close after writing them.
     pub close: Option<Close>,
 }
@@ -115,6 +132,11 @@ impl Outbox {
 
     /// Puts a frame at the end. Returns `false` when the connection is (now) being closed.
     pub fn push(&self, frame: Bytes, kind: Kind) -> bool {
+        self.push_since(frame, kind, 0)
+    }
+
+    /// The same with something that was told to all nodes at `since` (milliseconds of uptime, 0: not measured).
+    pub fn push_since(&self, frame: Bytes, kind: Kind, since: u32) -> bool {
         let mut inner = self.inner.lock();
         if inner.close.is_some() {
             return false;
@@ -129,7 +151,7 @@ impl Outbox {
         let fits = inner.queue.len() < MAX_FRAMES && inner.bytes + frame.len() <= MAX_BYTES;
         if fits {
             inner.bytes += frame.len();
-            inner.queue.push_back((frame, kind));
+            inner.queue.push_back(Waiting { frame, kind, since });
         } else {
             // What waits will not be read in time; the client gets it when it resumes.
             inner.clear();
@@ -142,12 +164,12 @@ impl Outbox {
 
     /// Puts a chat frame at the end if there is room for it and for as much again of everything else; `false` when there
     /// is not. Then [`Work::joined`] tells when what waits has been taken, and the room gives the rest from its tail.
-    pub fn push_chat(&self, frame: Bytes) -> bool {
+    pub fn push_chat(&self, frame: Bytes, since: u32) -> bool {
         let mut inner = self.inner.lock();
         let fits = inner.queue.len() < MAX_FRAMES / 2 && inner.bytes + frame.len() <= MAX_BYTES / 2;
         if inner.close.is_none() && fits {
             inner.bytes += frame.len();
-            inner.queue.push_back((frame, Kind::Other));
+            inner.queue.push_back(Waiting { frame, kind: Kind::Chat, since });
         }
         inner.joining |= !fits;
         drop(inner);
@@ -159,8 +181,8 @@ impl Outbox {
     /// still waits is dropped for it.
     pub fn replace(&self, frame: Bytes, kind: Kind) {
         let mut inner = self.inner.lock();
-        inner.queue.retain(|(_, other)| *other != kind);
-        inner.queue.push_back((frame, kind));
+        inner.queue.retain(|waiting| waiting.kind != kind);
+        inner.queue.push_back(Waiting { frame, kind, since: 0 });
         drop(inner);
         self.wake.notify_one();
     }
@@ -211,7 +233,9 @@ impl Outbox {
         work.ping = std::mem::take(&mut inner.ping);
         work.frames.reserve_exact(inner.join.len() + inner.queue.len());
         work.frames.extend(std::mem::take(&mut inner.join));
-        work.frames.extend(inner.queue.drain(..).map(|(frame, _)| frame));
+        work.since = inner.queue.iter().find(|waiting| waiting.since > 0).map(|told| (told.kind, told.since));
+        work.replaced = std::mem::take(&mut inner.replaced);
+        work.frames.extend(inner.queue.drain(..).map(|waiting| waiting.frame));
         inner.taken = inner.bytes;
         if inner.queue.capacity() > 4 {
             inner.queue = VecDeque::new(); // an idle connection holds no buffers
@@ -268,16 +292,18 @@ impl Inner {
     /// Drops all states of playback but the newest `kept`.
     fn drop_playback(&mut self, kept: usize) {
         let before = self.queue.len();
-        let states = self.queue.iter().filter(|(_, kind)| *kind == Kind::Playback).count();
+        let states = self.queue.iter().filter(|waiting| waiting.kind == Kind::Playback).count();
         let mut old = states.saturating_sub(kept);
-        self.queue.retain(|(_, kind)| {
-            let is_old = *kind == Kind::Playback && old > 0;
+        self.replaced += u32::try_from(old).unwrap_or(u32::MAX);
+        self.queue.retain(|waiting| {
+            let is_old = waiting.kind == Kind::Playback && old > 0;
             old -= usize::from(is_old);
             !is_old
         });
         if self.queue.len() != before {
-            let counted = self.queue.iter().filter(|(_, kind)| !matches!(kind, Kind::List | Kind::Readiness));
-            self.bytes = self.taken + counted.map(|(frame, _)| frame.len()).sum::<usize>();
+            let counted =
+                self.queue.iter().filter(|waiting| !matches!(waiting.kind, Kind::List | Kind::Readiness));
+            self.bytes = self.taken + counted.map(|waiting| waiting.frame.len()).sum::<usize>();
         }
     }
 
@@ -404,12 +430,12 @@ mod tests {
     #[test]
     fn chat_leaves_room_for_the_rest_and_is_told_when_it_may_go_on() {
         let outbox = Outbox::default();
-        let fit = (0..200).filter(|_| outbox.push_chat(frame(1))).count();
+        let fit = (0..200).filter(|_| outbox.push_chat(frame(1), 0)).count();
         assert_eq!(fit, MAX_FRAMES / 2);
         assert!(outbox.push(frame(1), Kind::Other));
         let work = outbox.take();
         assert!(work.joined && work.close.is_none());
-        assert!(outbox.push_chat(frame(1)));
+        assert!(outbox.push_chat(frame(1), 0));
         assert!(!outbox.take().joined);
     }
 

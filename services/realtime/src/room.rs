@@ -289,11 +289,12 @@ impl Room {
             return Vec::new();
         }
         self.log.at(now.room);
+        self.members.tell_since(since(&input, now));
         match input {
             Input::Join(joiner) => self.on_join(joiner),
             Input::Entered(joiners, result, film) => self.on_entered(joiners, result, film, now),
             Input::Flushed(connection) => self.on_flushed(connection, now),
-            Input::Frame(connection, frame) => self.on_frame(connection, frame, now),
+            Input::Frame(connection, frame, cause) => self.on_frame(connection, frame, cause, now),
             Input::Gone(connection, how) => self.on_gone(connection, how, now),
             Input::Left(keys, result) => self.on_left(keys, result, now),
             Input::Reentered(result) => self.on_reentered(result, now),
@@ -419,7 +420,9 @@ impl Room {
 
     fn tell_one(&self, connection: ConnectionId, frame: &server::Frame<'_>) {
         if let Some(member) = self.members.get(connection) {
-            member.outbox.push(ws::text(&frame.to_json()), Kind::Other);
+            let frame = ws::text(&frame.to_json());
+            self.members.sent().note(&frame, 1);
+            member.outbox.push(frame, Kind::Other);
         }
     }
 
@@ -431,4 +434,17 @@ impl Room {
         let state = self.playback.anchored(now.room);
         ws::text(&server::Frame::PlaybackState((&state).into()).to_json())
     }
+}
+
+/// When what this input brings was told to all nodes, in milliseconds of uptime: now, unless it says another moment. Never 0,
+/// which would be no moment.
+fn since(input: &Input, now: Now) -> u32 {
+    let ago = match input {
+        Input::Notice(streamit_bus::Notice::Event(event)) if event.published_at > 0 => {
+            u64::try_from(now.room.0.saturating_sub(event.published_at)).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    // The lower bits: whoever compares does so around the wrap, too.
+    (now.up.saturating_sub(ago) as u32).max(1)
 }

@@ -47,6 +47,8 @@ pub struct Session {
     frames: Gcra,
     pings: Gcra,
     limits: bool,
+    /// The type of the message that was taken last.
+    kind: Option<&'static str>,
     /// When the ping was written that has not been answered, in microseconds; it carries this number.
     pinged: Option<i64>,
 }
@@ -55,7 +57,7 @@ impl Session {
     /// A conversation that begins. `limits`: whether rates hold.
     #[must_use]
     pub fn new(limits: bool) -> Self {
-        Self { frames: Gcra::default(), pings: Gcra::default(), limits, pinged: None }
+        Self { frames: Gcra::default(), pings: Gcra::default(), limits, kind: None, pinged: None }
     }
 
     /// A ping to be written at once. Only the answer to the last one counts.
@@ -74,6 +76,11 @@ impl Session {
             Ok(took) if took <= LATE => Action::Answered(Duration::from_micros(took)),
             _ => Action::Nothing,
         }
+    }
+
+    /// The type of the message that was taken since this was asked last, if it was one of a client's own.
+    pub fn take_kind(&mut self) -> Option<&'static str> {
+        self.kind.take()
     }
 
     /// Takes a message that was received at `received` and is answered at `now` (room time); `micros` is a clock that
@@ -105,6 +112,10 @@ impl Session {
             Message::NotUtf8 => Err(Code::InvalidJson),
             Message::Text(text) => Ok(client::Frame::parse(&text)),
         };
+        self.kind = Some(match &parsed {
+            Ok(Ok(frame)) => frame.kind(),
+            _ => "invalid",
+        });
         if let Ok(Ok(client::Frame::Ping { t0 })) = &parsed {
             return if self.allows_ping(micros) {
                 Action::Reply(ws::text(&server::pong(t0, received, now())))

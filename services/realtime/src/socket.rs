@@ -20,13 +20,15 @@ use tokio::time::Instant;
 
 use crate::door::Pass;
 use crate::node::Node;
-use crate::outbox::{Close, Outbox};
+use crate::outbox::{Close, Kind, Outbox};
 use crate::room::GRACE_MS;
 use crate::room::effect::{Gone, Input};
 use crate::session::{self, Action, Session};
 use crate::ws;
 use crate::ws::decode::{Decoder, Message};
+use streamit_telemetry::trace::{self, Cause};
 use streamit_wire::code::close;
+use streamit_wire::frame::client;
 
 /// How much is read at once, in bytes. Lives on the stack, only while reading.
 const READ: usize = 8 * 1024;
@@ -106,6 +108,8 @@ struct Writer {
     frames: VecDeque<Bytes>,
     /// With the last of them, frames that the room gave outside the budget are out.
     tell_room: bool,
+    /// What is measured of them when the last is out.
+    since: Option<(Kind, u32)>,
 }
 
 impl Writer {
@@ -214,6 +218,10 @@ impl Socket {
                     // In front, and made as it is written: what is measured is the way, not what waits here.
                     writer.frames.push_back(self.session.ping(micros(self.node.uptime())));
                 }
+                writer.since = work.since;
+                if work.replaced > 0 {
+                    self.node.traffic.replaced(u64::from(work.replaced));
+                }
                 writer.frames.extend(work.frames);
                 // What was told before may still be on its way.
                 writer.tell_room |= work.joined;
@@ -225,9 +233,11 @@ impl Socket {
                     return Ok(End::by_us(close, how));
                 }
             }
+            let begun = writer.frames.len();
             if writer.write(stream)? > 0 && !writer.is_empty() {
                 self.outbox.wrote(self.node.now().up);
             }
+            self.measure(writer, begun);
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
                 is_joined = true;
                 if self.place.room.send(Input::Flushed(self.place.connection)).await.is_err() {
@@ -253,6 +263,7 @@ impl Socket {
                     let ready = ready?;
                     if ready.is_writable() && !writer.is_empty() && writer.write(stream)? > 0 {
                         self.outbox.wrote(self.node.now().up);
+                        self.measure(writer, begun);
                     }
                     if may_read && ready.is_readable() {
                         match self.read(stream, decoder, actions)? {
@@ -289,6 +300,19 @@ impl Socket {
                     }
                 }
             }
+        }
+    }
+
+    /// Measures what has just been written, if somebody looks.
+    fn measure(&self, writer: &mut Writer, begun: usize) {
+        let written = begun - writer.frames.len();
+        if written == 0 || !self.node.traffic.is_on() {
+            return;
+        }
+        self.node.traffic.flushed(written);
+        if let Some((kind, since)) = writer.since.take_if(|_| writer.frames.is_empty()) {
+            let now = self.node.uptime().as_millis() as u32; // the lower bits, as the room has it
+            self.node.traffic.delivered(kind, now.wrapping_sub(since));
         }
     }
 
@@ -330,6 +354,9 @@ impl Socket {
         let (session, node) = (&mut self.session, &self.node);
         let fed = decoder.feed(bytes, |message| {
             let action = session.on_message(message, received, || node.room_time(), micros);
+            if let Some(kind) = session.take_kind() {
+                node.traffic.received(kind);
+            }
             let goes_on = !matches!(action, Action::Close(..) | Action::Answer(..));
             if action != Action::Nothing {
                 actions.push(action);
@@ -347,7 +374,9 @@ impl Socket {
                 Action::Reply(frame) => writer.frames.push_back(frame),
                 Action::Room(frame) => {
                     // Waits when the room is behind: then this client is read more slowly, and nobody else.
-                    if self.place.room.send(Input::Frame(self.place.connection, frame)).await.is_err() {
+                    let cause = cause(&frame);
+                    let input = Input::Frame(self.place.connection, frame, cause);
+                    if self.place.room.send(input).await.is_err() {
                         return Some(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                     }
                 }
@@ -361,6 +390,22 @@ impl Socket {
         }
         None
     }
+}
+
+/// The trace that begins with a message, if one does. It ends when what was asked for is done.
+fn cause(frame: &client::Frame) -> Cause {
+    if !trace::is_wanted() {
+        return Cause::default();
+    }
+    let kind = frame.kind();
+    Cause::of(tracing::info_span!(
+        parent: None,
+        "receive",
+        otel.name = format!("receive {kind}"),
+        otel.kind = "consumer",
+        messaging.operation.type = "receive",
+        streamit.message.type = kind,
+    ))
 }
 
 fn micros(up: Duration) -> i64 {

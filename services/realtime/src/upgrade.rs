@@ -19,10 +19,12 @@ use streamit_bus::Quota;
 use streamit_domain::rate::Rate;
 use streamit_domain::{RoomCode, RoomId};
 use streamit_edge::{Peer, Seat, Stream, is_allowed};
+use streamit_telemetry::trace::Cause;
 use streamit_wire::code::close;
 use streamit_wire::{Code, v1};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::app::{App, problem};
 use crate::door::Pass;
@@ -79,10 +81,11 @@ pub async fn upgrade(
     drop(parts); // whoever waits at the door holds what is needed of them, and no more
     let ask = Ask { code, token, resume, address, seat };
     let node = app.node.clone();
+    let cause = Cause::of(Span::current());
     app.node.background.spawn(async move {
         let Ok(upgraded) = on_upgrade.await else { return };
         if let Some((stream, early)) = take_apart(upgraded) {
-            serve(node, ask, stream, early).await;
+            serve(node, ask, cause, stream, early).await;
         }
     });
     Response::builder()
@@ -121,7 +124,7 @@ fn query(query: &str) -> (Option<String>, Option<Resume>) {
     (token, since.map(|since| Resume { since, epoch, asks: 0, asked: false }))
 }
 
-async fn serve(node: Arc<Node>, mut ask: Ask, stream: TcpStream, early: Bytes) {
+async fn serve(node: Arc<Node>, mut ask: Ask, cause: Cause, stream: TcpStream, early: Bytes) {
     // Both counted until the last byte is out, also of a refusal.
     let seat = ask.seat.take();
     let Some(_from) = node.connections.open_from(ask.address.limit_key(), node.limits) else {
@@ -129,7 +132,10 @@ async fn serve(node: Arc<Node>, mut ask: Ask, stream: TcpStream, early: Bytes) {
     };
     let outbox = Arc::new(Outbox::default());
     // Boxed, since it is large and soon over, and the rest of this lasts as long as the connection.
-    let entered = Box::pin(let_in(&node, ask, seat.as_ref(), &outbox)).await;
+    // The trace of a request ends with the way in, or it would last as long as the connection.
+    let span = cause.or_none();
+    let entered = Box::pin(let_in(&node, ask, seat.as_ref(), &outbox).instrument(span)).await;
+    drop(cause);
     let admitted = match entered {
         Ok(admitted) => admitted,
         Err(refused) => {

@@ -53,6 +53,21 @@ pub fn json_of(frame: &Bytes) -> &str {
     std::str::from_utf8(frame.get(header..).unwrap_or_default()).unwrap_or_default()
 }
 
+/// The JSON inside each of several frames that [`text`] made.
+pub fn jsons(frames: &[u8]) -> impl Iterator<Item = &str> {
+    let mut rest = frames;
+    std::iter::from_fn(move || {
+        let (header, length): (usize, usize) = match *rest.get(1)? {
+            126 => (4, usize::from(u16::from_be_bytes(rest.get(2..4)?.try_into().ok()?))),
+            127 => (10, usize::try_from(u64::from_be_bytes(rest.get(2..10)?.try_into().ok()?)).ok()?),
+            short => (2, usize::from(short)),
+        };
+        let json = rest.get(header..header.checked_add(length)?)?;
+        rest = &rest[header + length..];
+        std::str::from_utf8(json).ok()
+    })
+}
+
 /// A ping. Control frames carry at most 125 bytes (RFC 6455, 5.5).
 #[must_use]
 pub fn ping(payload: &[u8]) -> Bytes {
@@ -88,6 +103,8 @@ mod tests {
             let json = "x".repeat(len);
             assert_eq!(json_of(&text(&json)), json);
         }
+        let several = [&text("hi")[..], &text(&"x".repeat(70_000)), &text("ho")].concat();
+        assert_eq!(jsons(&several).map(str::len).collect::<Vec<_>>(), [2, 70_000, 2]);
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&close(4001, "no")[..], b"\x88\x04\x0f\xa1no");
         assert_eq!(close(1000, &"é".repeat(100)).len(), 2 + 2 + 122);

@@ -9,9 +9,11 @@ use futures_util::StreamExt;
 use streamit_domain::{RoomId, Timestamp, UserId, chat as rules};
 use streamit_storage::Error;
 use streamit_storage::chat::{self, Append, Draft, Outcome, Refusal};
+use streamit_telemetry::trace::{self, Cause};
 use streamit_wire::{Code, v1};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use super::{by_room, word};
 use crate::announce;
@@ -48,7 +50,11 @@ pub(crate) struct Appender {
 struct Job {
     drafts: Vec<Draft>,
     answer: oneshot::Sender<Vec<Result<Append, Code>>>,
+    cause: Cause,
 }
+
+/// What is to be told of a room, and what brought it about.
+type News = (RoomId, v1::Chat, Cause);
 
 impl Appender {
     /// Starts the workers. Needs a runtime.
@@ -85,7 +91,8 @@ impl Appender {
         for (queue, (places, drafts)) in queued {
             let (answer, answered) = oneshot::channel();
             // A full queue is an answer too: the caller tries again, here or elsewhere.
-            if self.queues[queue].try_send(Job { drafts, answer }).is_ok() {
+            let job = Job { drafts, answer, cause: Cause::of(Span::current()) };
+            if self.queues[queue].try_send(job).is_ok() {
                 waiting.push((places, answered));
             }
         }
@@ -158,7 +165,7 @@ fn view(result: Result<Append, Code>, now: Timestamp) -> v1::Appended {
 }
 
 /// Takes all that wait, stores it, answers.
-async fn work(app: App, mut jobs: mpsc::Receiver<Job>, told: mpsc::Sender<Vec<(RoomId, v1::Chat)>>) {
+async fn work(app: App, mut jobs: mpsc::Receiver<Job>, told: mpsc::Sender<Vec<News>>) {
     while let Some(first) = jobs.recv().await {
         let mut group = vec![first];
         let mut size = group[0].drafts.len();
@@ -172,13 +179,20 @@ async fn work(app: App, mut jobs: mpsc::Receiver<Job>, told: mpsc::Sender<Vec<(R
         if group.is_empty() {
             continue;
         }
+        let causes: Vec<Cause> = group.iter().map(|job| job.cause.clone()).collect();
         let (drafts, answers): (Vec<Vec<Draft>>, Vec<_>) =
             group.into_iter().map(|job| (job.drafts, job.answer)).unzip();
         let counts: Vec<usize> = drafts.iter().map(Vec::len).collect();
         let drafts = drafts.concat();
-        let results = store(&app, &drafts).await;
+        let results = store(&app, &drafts).instrument(trace::working("append", &causes)).await;
 
-        let news = news(&drafts, &results, app.now());
+        // The call that a draft came with, for each draft.
+        let causes: Vec<&Cause> = causes
+            .iter()
+            .zip(&counts)
+            .flat_map(|(cause, count)| std::iter::repeat_n(cause, *count))
+            .collect();
+        let news = news(&drafts, &results, &causes, app.now());
         if !news.is_empty() && told.try_send(news).is_err() {
             tracing::debug!("nodes will find out by themselves what was said");
         }
@@ -248,39 +262,42 @@ async fn attempt(app: &App, drafts: &[Draft]) -> Result<Vec<Append>, Error> {
 
 /// What was stored, room by room, in the order of `seq`. Also what an earlier try has stored lately: its commit may have
 /// been made without anybody hearing of it, and who knows it already takes no notice.
-fn news(drafts: &[Draft], results: &[Result<Append, Code>], now: Timestamp) -> Vec<(RoomId, v1::Chat)> {
-    let stored = drafts.iter().zip(results).filter_map(|(draft, result)| {
+fn news(drafts: &[Draft], results: &[Result<Append, Code>], causes: &[&Cause], now: Timestamp) -> Vec<News> {
+    let stored = drafts.iter().zip(results).zip(causes).filter_map(|((draft, result), cause)| {
         let Ok(Append { outcome, epoch }) = result else { return None };
         let message = match outcome {
             Outcome::Stored(message) => message,
             Outcome::Repeated(message) if now.since(message.created_at) < LATELY => message,
             Outcome::Repeated(_) | Outcome::Refused(_) => return None,
         };
-        Some((draft.room, (*epoch, convert::message(message))))
+        Some((draft.room, (*epoch, convert::message(message), (*cause).clone())))
     });
     by_room(stored)
         .into_iter()
         .map(|(room, messages)| {
-            let epoch = messages.iter().map(|(epoch, _)| *epoch).max().unwrap_or(0);
-            let mut messages: Vec<_> = messages.into_iter().map(|(_, message)| message).collect();
+            let epoch = messages.iter().map(|(epoch, ..)| *epoch).max().unwrap_or(0);
+            let cause = messages.iter().find(|(.., cause)| cause.span().is_some());
+            let cause = cause.map(|(.., cause)| cause.clone()).unwrap_or_default();
+            let mut messages: Vec<_> = messages.into_iter().map(|(_, message, _)| message).collect();
             messages.sort_by_key(|message| message.seq);
             messages.dedup_by_key(|message| message.seq);
-            (room, v1::Chat { epoch, messages })
+            (room, v1::Chat { epoch, messages }, cause)
         })
         .collect()
 }
 
 /// Tells nodes what was stored: a room's news in order, rooms side by side. Storing does not wait for it.
-async fn tell(app: App, mut news: mpsc::Receiver<Vec<(RoomId, v1::Chat)>>) {
+async fn tell(app: App, mut news: mpsc::Receiver<Vec<News>>) {
     let mut groups = Vec::new();
     while news.recv_many(&mut groups, UNTOLD).await > 0 {
-        let rooms = by_room(groups.drain(..).flatten());
+        let rooms = by_room(groups.drain(..).flatten().map(|(room, chat, cause)| (room, (chat, cause))));
         futures_util::stream::iter(rooms)
             .for_each_concurrent(TOLD_AT_ONCE, |(room, chats)| {
                 let app = app.clone();
                 async move {
-                    for chat in chats {
-                        announce::publish(&app, room, v1::event::Kind::Chat(chat)).await;
+                    for (chat, cause) in chats {
+                        let told = announce::publish(&app, room, v1::event::Kind::Chat(chat));
+                        told.instrument(cause.or_none()).await;
                     }
                 }
             })

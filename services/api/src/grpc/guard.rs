@@ -1,5 +1,6 @@
 //! Who may ask over gRPC: whoever shows the token, when there is one.
 
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::{ExposeSecret, SecretString};
 use tonic::service::Interceptor;
@@ -16,16 +17,23 @@ impl Guard {
     pub(super) fn new(token: Option<&SecretString>) -> Self {
         Self(token.cloned())
     }
+
+    /// Whether these headers are those of a caller who may ask.
+    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+        let Some(wanted) = &self.0 else { return true };
+        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+        // Digests are of one length, so the comparison does not even tell how long the token is.
+        secrets::same(&secrets::digest(shown), &secrets::digest(wanted.expose_secret()))
+    }
 }
 
 impl Interceptor for Guard {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let Some(wanted) = &self.0 else { return Ok(request) };
-        let shown = request.metadata().get(AUTHORIZATION.as_str()).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
-        // Digests are of one length, so the comparison does not even tell how long the token is.
-        let right = secrets::same(&secrets::digest(shown), &secrets::digest(wanted.expose_secret()));
-        if right { Ok(request) } else { Err(Status::unauthenticated("show the gRPC token")) }
+        if self.admits(request.metadata().as_ref()) {
+            return Ok(request);
+        }
+        Err(Status::unauthenticated("show the gRPC token"))
     }
 }
 

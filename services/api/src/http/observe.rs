@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use streamit_telemetry::trace;
 use streamit_wire::Code;
 use tracing::Instrument;
 
@@ -27,8 +28,8 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("-", MatchedPath::as_str);
-    let span =
-        tracing::info_span!("request", "request.id" = id, "http.method" = %method, "http.route" = route);
+    let span = trace::serving(method.as_str(), route, request.headers().get(trace::TRACEPARENT));
+    span.record("request.id", id.as_str());
 
     let served = async {
         let run = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -38,17 +39,19 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
             Err(_) => ApiError::because(Code::TryAgain, "the request took too long").into_response(),
         }
     };
-    let mut response = served.instrument(span).await;
+    let mut response = served.instrument(span.clone()).await;
 
     let took = app.clock.monotonic().saturating_duration_since(start);
     app.metrics.served(&method, route, response.status(), took);
     let (status, duration_ms) = (response.status().as_u16(), took.as_secs_f64() * 1e3);
+    trace::served(&span, status);
+    let _within = span.enter(); // nothing is awaited any more
     // Probes come every few seconds from everywhere: they are of interest only when they fail.
     if matches!(route, "/livez" | "/readyz" | "/api/health/") && status < 400 {
         tracing::debug!(
             "request.id" = id,
             "http.route" = route,
-            "http.status" = status,
+            "http.response.status_code" = status,
             duration_ms,
             "served"
         );
@@ -56,9 +59,9 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         let method = method.as_str();
         tracing::info!(
             "request.id" = id,
-            "http.method" = method,
+            "http.request.method" = method,
             "http.route" = route,
-            "http.status" = status,
+            "http.response.status_code" = status,
             duration_ms,
             "served"
         );

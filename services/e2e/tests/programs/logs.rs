@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use streamit_client::{Connection, Options, Response};
+use streamit_e2e::collector::Collector;
 use streamit_e2e::{Plan, RawSocket, System};
 
 /// Parts of words that were given to the system and must not be found again.
@@ -84,7 +85,10 @@ async fn evening(system: &System) -> Vec<String> {
 
 async fn keeps_secrets(plan: Plan) {
     // All there is, of the libraries, too.
-    plan.env("RUST_LOG", "trace")
+    let collector = Collector::start().await;
+    collector
+        .of(plan)
+        .env("RUST_LOG", "trace")
         .env("STREAMIT_GRPC_TOKEN", "canary-grpc-token")
         .run(async |system| {
             let secrets = evening(system).await;
@@ -103,6 +107,12 @@ async fn keeps_secrets(plan: Plan) {
                     let line = log.lines().find(|line| line.contains(secret));
                     assert!(line.is_none(), "{} logs {secret}: {}", program.name(), line.unwrap_or_default());
                 }
+            }
+            // Nor in what is exported: traces, metrics, logs.
+            for secret in CANARIES.iter().copied().chain(secrets.iter().map(String::as_str)) {
+                let (is_there, exported) = collector.has(secret);
+                assert!(!is_there, "{secret} is exported");
+                assert!(exported > 10_000, "only {exported} bytes were exported");
             }
             assert!(logged > 10_000, "only {logged} bytes were logged: is this the right place to look?");
         })

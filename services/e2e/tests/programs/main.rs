@@ -8,6 +8,7 @@ mod logs;
 mod options;
 mod secrets;
 mod serving;
+mod telemetry;
 mod tls;
 mod tokens;
 

@@ -17,6 +17,7 @@ use crate::api::{name_of, user_id};
 use crate::node::{At, Source, State};
 use crate::sight::{self, BAND, Heard};
 use crate::world::{World, note};
+use streamit_telemetry::trace::Cause;
 
 /// How long a node waits for a room to answer a join.
 const JOIN_PATIENCE: u64 = 12_000;
@@ -357,7 +358,7 @@ impl World {
             let up = world.now_of(at.node).up;
             if let Some(conn) = world.nodes[at.node].conns.get(&id) {
                 conn.outbox.heard(up);
-                world.input_of(at.node, id, Input::Frame(id, frame));
+                world.input_of(at.node, id, Input::Frame(id, frame, Cause::default()));
             }
         });
     }

@@ -243,7 +243,7 @@ impl World {
                     move |world, result| world.answer(to, Input::Appended(drafts, result)),
                 );
             }
-            Effect::SetPlayback(expect, next) => self.ask_store(
+            Effect::SetPlayback(expect, next, _) => self.ask_store(
                 at,
                 move |store| store.set_playback(expect, &next),
                 move |world, result| world.answer(to, Input::PlaybackSet(next, result)),
@@ -261,7 +261,7 @@ impl World {
                     move |world, result| world.answer(to, Input::Reported(words, gave_up, result)),
                 );
             }
-            Effect::Moderate(connection, request) => self.ask_api(
+            Effect::Moderate(connection, request, _) => self.ask_api(
                 at,
                 move |world| world.moderate(&request),
                 move |world, result| world.answer(to, Input::Moderated(connection, result)),

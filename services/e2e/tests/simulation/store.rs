@@ -91,7 +91,7 @@ impl Store {
     }
 
     pub(crate) fn publish(&self, kind: v1::event::Kind) {
-        let event = v1::Event { traceparent: String::new(), kind: Some(kind) };
+        let event = v1::Event { kind: Some(kind), ..v1::Event::default() };
         let _ = done(self.rooms.publish(ROOM, &event));
     }
 

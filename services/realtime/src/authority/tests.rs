@@ -256,7 +256,7 @@ async fn slow_is_not_dead_and_every_try_has_the_same_keys() {
     let api = api(&lines);
     let draft = |key: &str| v1::ChatDraft { key: key.into(), ..v1::ChatDraft::default() };
 
-    let stored = api.append(b"a room", vec![draft("one"), draft("two")]).await;
+    let stored = api.append(b"a room", vec![draft("one"), draft("two")], Vec::new()).await;
 
     assert_eq!(stored.unwrap().len(), 2);
     assert_eq!(slow.appends.load(Ordering::SeqCst), 1, "a commit of a second is waited for");
@@ -267,7 +267,7 @@ async fn slow_is_not_dead_and_every_try_has_the_same_keys() {
     let lines = [Line::to(stuck.clone()).await, Line::to(Fake::default()).await];
     let api = self::api(&lines);
     for room in 0_u8..20 {
-        let stored = api.append(&[room], vec![draft(&format!("key {room}"))]).await;
+        let stored = api.append(&[room], vec![draft(&format!("key {room}"))], Vec::new()).await;
         assert!(stored.is_ok());
         if stuck.appends.load(Ordering::SeqCst) > 0 {
             assert_eq!(*stuck.keys.lock(), [format!("key {room}")]);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use streamit_domain::{ConnectionId, UserId};
+use streamit_telemetry::trace::Cause;
 use streamit_wire::frame::client::Frame as ClientFrame;
 use streamit_wire::frame::server::{Frame, chat_message};
 use streamit_wire::{Code, v1};
@@ -21,14 +22,14 @@ use crate::ws;
 const MAX_DRAFTS: usize = 256;
 
 impl Room {
-    pub(super) fn on_frame(&mut self, connection: ConnectionId, frame: ClientFrame, now: Now) {
+    pub(super) fn on_frame(&mut self, connection: ConnectionId, frame: ClientFrame, cause: Cause, now: Now) {
         let Some(member) = self.members.get(connection) else { return };
         let user = member.user;
         match frame {
             ClientFrame::Chat { text, client_id } => {
-                self.on_chat(Draft { connection, user, text, client_id }, now);
+                self.on_chat(Draft { connection, user, text, client_id, cause }, now);
             }
-            ClientFrame::Playback(command) => self.on_command(connection, user, command, now),
+            ClientFrame::Playback(command) => self.on_command((connection, user), command, cause, now),
             ClientFrame::Readiness(said) => self.on_said(connection, said, now),
             ClientFrame::SyncCheck { client_time } => self.on_sync_check(connection, client_time, now),
             ClientFrame::Moderate { action, target, seconds } => {
@@ -44,7 +45,7 @@ impl Room {
                     action: action as i32,
                     seconds: seconds.unwrap_or(0),
                 };
-                self.effects.push(Effect::Moderate(connection, request));
+                self.effects.push(Effect::Moderate(connection, request, cause));
             }
             // Answered by the connection itself; and watch progress has no home yet.
             ClientFrame::Ping { .. } | ClientFrame::PlayerEvent => {}
@@ -104,6 +105,7 @@ impl Room {
     fn tell_again(&self, connection: ConnectionId, seq: u64, frame: Bytes) {
         let Some(member) = self.members.get(connection) else { return };
         if !matches!(member.stage, Stage::CatchingUp(next) if seq >= next) {
+            self.members.sent().note(&frame, 1);
             member.outbox.push(frame, Kind::Other);
         }
     }

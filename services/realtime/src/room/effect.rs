@@ -12,6 +12,7 @@ use streamit_bus::{
 use streamit_domain::playback::Command;
 use streamit_domain::readiness::{GaveUp, Readiness};
 use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, SessionId, Timestamp, UserId};
+use streamit_telemetry::trace::Cause;
 use streamit_wire::frame::client;
 use streamit_wire::{Code, v1};
 
@@ -80,6 +81,8 @@ pub struct Draft {
     pub text: String,
     /// What makes sending again harmless; `None`: the node makes one.
     pub client_id: Option<String>,
+    /// Lasts until it is answered.
+    pub cause: Cause,
 }
 
 /// A call to the api failed; it is not known whether it had an effect.
@@ -91,8 +94,8 @@ pub struct Away;
 pub enum Input {
     /// Somebody wants in.
     Join(Joiner),
-    /// A member sent something.
-    Frame(ConnectionId, client::Frame),
+    /// A member sent something, which may be traced.
+    Frame(ConnectionId, client::Frame, Cause),
     /// The frames given by [`Outbox::join`] are written.
     Flushed(ConnectionId),
     /// A connection ended.
@@ -163,13 +166,13 @@ pub enum Effect {
     /// Store messages.
     Append(Vec<Draft>),
     /// Replace playback.
-    SetPlayback(Expect, Playback),
+    SetPlayback(Expect, Playback, Cause),
     /// Read playback.
     ReadPlayback,
     /// Keep what people say of their players, and a deadline that passed, the highest version known being the number.
     ReportReady(Vec<(UserId, Readiness)>, Option<GaveUp>, u64),
     /// Ask the api to act on somebody.
-    Moderate(ConnectionId, v1::ModerateRequest),
+    Moderate(ConnectionId, v1::ModerateRequest, Cause),
     /// Mark connections gone as of a later moment. Not answered.
     MarkGone(Vec<(EntryKey, Timestamp)>),
     /// Keep playback in the database, soon. Not answered.

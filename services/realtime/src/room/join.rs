@@ -187,6 +187,7 @@ impl Room {
             });
             let member = Member::new(joiner, self.tail.head() + 1, now);
             let frames = [self.participants_for(&list, &member), self.tail.history(since), playback.clone()];
+            frames.iter().for_each(|frame| self.members.sent().note(frame, 1));
             member.outbox.join(frames);
             if let Some(told) = self.readiness_told() {
                 member.outbox.push(ws::text(told), Kind::Other);

@@ -10,6 +10,7 @@ use streamit_domain::{ConnectionId, Timestamp, UserId};
 use streamit_wire::code::close;
 
 use super::effect::Now;
+use super::tally::Sent;
 use super::{HEARTBEAT_MS, HEARTBEAT_SOON_MS, PING_MS, SILENT_MS, STUCK_MS};
 use crate::outbox::{Close, Kind, Outbox};
 
@@ -90,6 +91,9 @@ impl Drop for Members {
 pub(super) struct Members {
     all: Vec<Member>,
     places: HashMap<ConnectionId, usize>,
+    /// When what is being told was told to all nodes, in milliseconds of uptime.
+    since: u32,
+    sent: Sent,
     /// How many connections each has.
     users: HashMap<UserId, u32>,
 }
@@ -146,15 +150,27 @@ impl Members {
         Some(member)
     }
 
+    /// What is told from now on was told to all nodes at this moment.
+    pub(super) fn tell_since(&mut self, since: u32) {
+        self.since = since;
+    }
+
+    /// What was told to how many.
+    pub(super) fn sent(&self) -> &Sent {
+        &self.sent
+    }
+
     /// The same bytes to every member.
     pub(super) fn tell(&self, frame: &Bytes, kind: Kind) {
+        self.sent.note(frame, self.all.len());
         for member in &self.all {
-            member.outbox.push(frame.clone(), kind);
+            member.outbox.push_since(frame.clone(), kind, self.since);
         }
     }
 
     /// The same to every member, instead of what of this kind still waits.
     pub(super) fn replace(&self, frame: &Bytes, kind: Kind) {
+        self.sent.note(frame, self.all.len());
         for member in &self.all {
             member.outbox.replace(frame.clone(), kind);
         }
@@ -163,12 +179,18 @@ impl Members {
     /// Chat, to those who have caught up; the others get it from the tail. Whose queue has no room for it now (a burst
     /// comes faster than anybody is scheduled) gets it from the tail too.
     pub(super) fn tell_live(&mut self, frame: &Bytes, seq: u64, up: u64) {
+        let (mut told, mut deferred) = (0, 0);
         for member in self.all.iter_mut().filter(|member| member.stage == Stage::Live) {
-            if !member.outbox.push_chat(frame.clone()) {
+            if member.outbox.push_chat(frame.clone(), self.since) {
+                told += 1;
+            } else {
                 member.stage = Stage::CatchingUp(seq);
                 member.waiting_since = up;
+                deferred += 1;
             }
         }
+        self.sent.note(frame, told);
+        self.sent.note_deferred(deferred);
     }
 
     /// The node was paused: nobody was heard, and that says nothing about anybody.

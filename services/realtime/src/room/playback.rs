@@ -9,6 +9,7 @@ use std::time::Duration;
 use streamit_bus::{Cas, Error, Expect};
 use streamit_domain::playback::{Command, Version, lead};
 use streamit_domain::{ConnectionId, MediaTime, Playback, UserId};
+use streamit_telemetry::trace::Cause;
 use streamit_wire::Code;
 use streamit_wire::frame::server::Frame;
 
@@ -49,11 +50,13 @@ pub(super) struct Pending {
     confirmed: bool,
     /// Waiting for that.
     needs_facts: bool,
+    /// Lasts until it is done.
+    cause: Cause,
 }
 
 impl Pending {
-    const fn new(from: Option<(ConnectionId, UserId)>, act: Act) -> Self {
-        Self { from, act, tries: 0, confirmed: false, needs_facts: false }
+    fn new(from: Option<(ConnectionId, UserId)>, act: Act) -> Self {
+        Self { from, act, tries: 0, confirmed: false, needs_facts: false, cause: Cause::default() }
     }
 }
 
@@ -65,7 +68,13 @@ pub(super) fn is_ahead(state: &Playback, now: Now) -> bool {
 }
 
 impl Room {
-    pub(super) fn on_command(&mut self, connection: ConnectionId, user: UserId, command: Command, now: Now) {
+    pub(super) fn on_command(
+        &mut self,
+        (connection, user): (ConnectionId, UserId),
+        command: Command,
+        cause: Cause,
+        now: Now,
+    ) {
         // Facts that are old by a pause say nothing about him: he is judged when they have been read.
         if !self.must_confirm() && !self.is_controller(user) {
             self.refuse(connection, Code::HostOnly, None);
@@ -83,7 +92,8 @@ impl Room {
             self.refuse(connection, Code::TryAgain, None);
             return;
         }
-        self.commands.push_back(Pending::new(Some((connection, user)), Act::Do(command)));
+        let pending = Pending::new(Some((connection, user)), Act::Do(command));
+        self.commands.push_back(Pending { cause, ..pending });
         self.command_waiting(now);
     }
 
@@ -199,8 +209,8 @@ impl Room {
                 (base.after_jump(jump, now.room), Expect { fence: Some(fence), ..expect })
             }
         };
+        self.effects.push(Effect::SetPlayback(expect, next, pending.cause.clone()));
         self.command = Some(pending);
-        self.effects.push(Effect::SetPlayback(expect, next));
     }
 
     pub(super) fn on_playback_set(&mut self, next: Playback, result: Result<Cas, Error>, now: Now) {

@@ -16,9 +16,11 @@ use streamit_bus::Subscription;
 use streamit_domain::playback::{Command, Playback};
 use streamit_domain::room::Facts;
 use streamit_domain::{RoomId, Timestamp, UserId, chat};
+use streamit_telemetry::trace;
 use streamit_wire::{Code, v1};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use super::effect::{Away, Draft, Effect, Input};
 use super::{Opening, Room, Setup};
@@ -38,6 +40,8 @@ const CLOSED_RETRY_MS: u64 = 1_500;
 
 /// When to come back if the room has just been forgotten, in milliseconds.
 const REOPEN_RETRY_MS: u64 = 100;
+
+const MODERATE: &str = "streamit.v1.Authority/Moderate";
 
 enum Answer {
     Input(Box<Input>),
@@ -127,10 +131,12 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
         let before = std::mem::replace(&mut jumped, node.bus.jumped());
         let jump = (before != jumped).then(|| Input::Jumped(jumped - before));
         for input in reborn.into_iter().chain(jump).chain([input]) {
-            for effect in room.on(input, now) {
+            let span = receiving(&input);
+            for effect in span.in_scope(|| room.on(input, now)) {
                 perform(&node, id, effect, &answers);
             }
         }
+        room.sent().add_to(&node.traffic);
         if round_trip != room.round_trip() {
             round_trip = room.round_trip();
             node.rooms.note_round_trip(id, round_trip);
@@ -157,6 +163,14 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
         heir = retire(&node, id, &mut inbox);
     }
     heir
+}
+
+/// The span of news that is traced: one for the room, not for each who hears it.
+fn receiving(input: &Input) -> Span {
+    match input {
+        Input::Notice(streamit_bus::Notice::Event(event)) => trace::receiving("room", &event.traceparent),
+        _ => Span::none(),
+    }
 }
 
 /// Takes nothing more. Whoever came in this very moment comes again, and finds the room opened anew.
@@ -294,6 +308,8 @@ fn act(
 }
 
 async fn append(node: &Arc<Node>, id: RoomId, drafts: &[Draft]) -> Result<Vec<v1::Appended>, Away> {
+    let causes = drafts.iter().map(|draft| draft.cause.clone()).filter(|cause| cause.span().is_some());
+    let causes = causes.collect();
     let drafts = drafts
         .iter()
         .map(|draft| v1::ChatDraft {
@@ -305,7 +321,7 @@ async fn append(node: &Arc<Node>, id: RoomId, drafts: &[Draft]) -> Result<Vec<v1
             key_is_client_id: draft.client_id.is_some(),
         })
         .collect();
-    node.api.append(id.as_bytes(), drafts).await
+    node.api.append(id.as_bytes(), drafts, causes).await
 }
 
 async fn moderate(node: &Arc<Node>, request: &v1::ModerateRequest) -> Result<Option<Code>, Away> {
@@ -353,8 +369,9 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
             let result = append(&node, id, &drafts).await;
             Input::Appended(drafts, result)
         }),
-        Effect::SetPlayback(expect, next) => Box::pin(async move {
-            let result = node.bus.set_playback(id, expect, &next).await;
+        Effect::SetPlayback(expect, next, cause) => Box::pin(async move {
+            let set = node.bus.set_playback(id, expect, &next).instrument(cause.sending("room"));
+            let result = set.await;
             Input::PlaybackSet(next, result)
         }),
         Effect::ReadPlayback => Box::pin(async move { Input::PlaybackRead(node.bus.playback(id).await) }),
@@ -362,9 +379,10 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
             let result = node.bus.report_ready(id, &words, gave_up, seen).await;
             Input::Reported(words, gave_up, result)
         }),
-        Effect::Moderate(connection, request) => {
-            Box::pin(async move { Input::Moderated(connection, moderate(&node, &request).await) })
-        }
+        Effect::Moderate(connection, request, cause) => Box::pin(async move {
+            let call = moderate(&node, &request);
+            Input::Moderated(connection, call.instrument(trace::calling(MODERATE, [&cause])).await)
+        }),
         Effect::MarkGone(keys) => {
             node.last_words.spawn({
                 let node = node.clone();
@@ -386,7 +404,7 @@ fn perform(node: &Arc<Node>, id: RoomId, effect: Effect, answers: &Answers) {
                 let node = node.clone();
                 async move {
                     let kind = Some(v1::event::Kind::Inspected(*seen));
-                    let event = v1::Event { traceparent: String::new(), kind };
+                    let event = v1::Event { kind, ..v1::Event::default() };
                     let _ = node.bus.publish(reply_to, &event).await; // else it is seen that this node is silent
                 }
             });

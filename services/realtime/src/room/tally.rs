@@ -3,8 +3,15 @@
 //! The room knows no instruments: it counts here, and whoever feeds it takes the counts out after each input
 //! ([`Room::take_tally`]) and adds them to the node's.
 
+use std::cell::Cell;
+
+use bytes::Bytes;
+use streamit_wire::frame::server;
+
 use super::Room;
 use super::tail::Resume;
+use crate::traffic::Traffic;
+use crate::ws;
 
 /// What happened in a room since the last look.
 #[derive(Debug, Default, PartialEq)]
@@ -35,6 +42,40 @@ pub struct Tally {
     pub drifts: Vec<f64>,
 }
 
+/// What was told to how many, by type.
+#[derive(Debug, Default)]
+pub struct Sent {
+    kinds: [Cell<u64>; server::KINDS.len()],
+    deferred: Cell<u64>,
+}
+
+impl Sent {
+    /// These frames, one or several in one piece, were given to so many.
+    pub(super) fn note(&self, frames: &Bytes, members: usize) {
+        for kind in ws::jsons(frames).filter_map(server::kind_of) {
+            let count = &self.kinds[kind];
+            count.set(count.get() + members as u64);
+        }
+    }
+
+    /// So many members get a message from the tail later.
+    pub(super) fn note_deferred(&self, members: u64) {
+        self.deferred.set(self.deferred.get() + members);
+    }
+
+    /// Takes the counts out.
+    pub fn add_to(&self, traffic: &Traffic) {
+        for (count, kind) in self.kinds.iter().zip(server::KINDS) {
+            if count.get() > 0 {
+                traffic.sent(kind, count.take());
+            }
+        }
+        if self.deferred.get() > 0 {
+            traffic.deferred(self.deferred.take());
+        }
+    }
+}
+
 impl Tally {
     /// Somebody came in. `given` is what he was given if he told up to where he has everything.
     pub(super) fn note_join(&mut self, has_asked: bool, given: Option<&Resume>) {
@@ -53,6 +94,12 @@ impl Tally {
 }
 
 impl Room {
+    /// What was told to how many.
+    #[must_use]
+    pub fn sent(&self) -> &Sent {
+        self.members.sent()
+    }
+
     /// What was counted since this was asked last.
     #[must_use]
     pub fn take_tally(&mut self) -> Tally {

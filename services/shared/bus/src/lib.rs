@@ -16,6 +16,7 @@ use streamit_domain::playback::Version;
 use streamit_domain::rate::Rate;
 use streamit_domain::readiness::{Book, GaveUp, Readiness};
 use streamit_domain::{ConnectionId, Incarnation, Playback, RoomId, Timestamp, UserId};
+use streamit_telemetry::trace;
 use streamit_wire::v1;
 
 mod clock;
@@ -337,7 +338,8 @@ pub type SharedRooms = Arc<dyn Rooms>;
 /// [`Quota`] as services hold it.
 pub type SharedQuota = Arc<dyn Quota>;
 
-/// The news that a room's playback is `next` now.
-fn playback_event(next: &Playback) -> v1::Event {
-    v1::Event { traceparent: String::new(), kind: Some(v1::event::Kind::Playback(next.into())) }
+/// The news that a room's playback is `next`, as of `now`.
+fn playback_event(next: &Playback, now: Timestamp) -> v1::Event {
+    let kind = Some(v1::event::Kind::Playback(next.into()));
+    v1::Event { traceparent: trace::traceparent(), published_at: now.0, kind }
 }

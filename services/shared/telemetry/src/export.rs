@@ -10,6 +10,7 @@ use opentelemetry_otlp::{
     WithTonicConfig,
 };
 
+use crate::http::Client;
 use crate::settings::{Protocol, Settings};
 
 const UNFIT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT can't be used";
@@ -17,7 +18,7 @@ const UNFIT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT can't be used";
 /// What is read from files, once for all exporters.
 pub(crate) struct Exporters {
     tls: ClientTlsConfig,
-    http: Option<reqwest::blocking::Client>,
+    http: Option<Client>,
 }
 
 /// Makes one kind of exporter from its builder, in the way that is asked for.
@@ -74,7 +75,7 @@ impl Exporters {
         let uses_http = crate::settings::Signal::ALL
             .iter()
             .any(|signal| settings.export(*signal) == Some(Protocol::Http));
-        let http = if uses_http { Some(http_client(authorities, client)?) } else { None };
+        let http = if uses_http { Some(Client::new(authorities, client, settings.timeout)?) } else { None };
         Ok(Self { tls, http })
     }
 
@@ -89,25 +90,4 @@ impl Exporters {
     pub(crate) fn logs(&self, protocol: Protocol) -> anyhow::Result<LogExporter> {
         build!(self, LogExporter::builder(), protocol)
     }
-}
-
-fn http_client(
-    authorities: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
-) -> anyhow::Result<reqwest::blocking::Client> {
-    // One that is installed already does as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut client = reqwest::blocking::Client::builder();
-    if let Some(pem) = authorities {
-        let all = reqwest::Certificate::from_pem_bundle(&pem).context("OTEL_EXPORTER_OTLP_CERTIFICATE")?;
-        client = client.tls_certs_only(all);
-    }
-    if let Some((certificate, key)) = identity {
-        let pem = [key, certificate].concat();
-        let identity = reqwest::Identity::from_pem(&pem).context("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")?;
-        client = client.identity(identity);
-    }
-    // It brings a runtime of its own, which must not be made inside another.
-    let built = std::thread::spawn(move || client.build()).join();
-    built.map_err(|_| anyhow::anyhow!("the HTTP exporter failed to start"))?.context(UNFIT)
 }

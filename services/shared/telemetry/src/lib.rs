@@ -15,6 +15,7 @@ mod entropy;
 mod export;
 mod health;
 mod healthcheck;
+mod http;
 mod logs;
 pub mod metrics;
 mod sampling;

@@ -9,7 +9,7 @@ use tracing::{Event, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{Format as Builder, Json, JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, layer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, layer};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
@@ -39,7 +39,8 @@ impl Format {
                 layer().with_ansi(colours).with_writer(std::io::stderr).with_target(false).boxed()
             }
             Self::Json => {
-                let json = Builder::default().json().flatten_event(true).with_span_list(false);
+                let json = Builder::default().json().flatten_event(true);
+                let json = json.with_span_list(false).with_current_span(false);
                 layer()
                     .event_format(WithTrace(json))
                     .fmt_fields(JsonFields::new())
@@ -50,7 +51,7 @@ impl Format {
     }
 }
 
-/// A JSON line with the ids of the trace that it belongs to, if there is one.
+/// A JSON line with the id of the request and those of the trace that it belongs to, if there are any.
 struct WithTrace(Builder<Json>);
 
 impl<S, N> FormatEvent<S, N> for WithTrace
@@ -64,17 +65,38 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some((trace, span)) = ids() else { return self.0.format_event(context, writer, event) };
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
         // An object in a line: what is added goes before its end.
-        match line.strip_suffix("}\n") {
-            Some(object) => {
-                writeln!(writer, r#"{object},"trace_id":"{trace}","span_id":"{span}"}}"#)
-            }
-            None => writer.write_str(&line),
+        let Some(object) = line.strip_suffix("}\n") else { return writer.write_str(&line) };
+        writer.write_str(object)?;
+        if !object.contains(REQUEST_ID)
+            && let Some(id) = request(context)
+        {
+            write!(writer, r#",{REQUEST_ID}"{id}""#)?;
         }
+        if let Some((trace, span)) = ids() {
+            write!(writer, r#","trace_id":"{trace}","span_id":"{span}""#)?;
+        }
+        writer.write_str("}\n")
     }
+}
+
+/// How the id of a request begins, in a line as in what is kept of a span's fields. (Ids hold nothing that JSON escapes.)
+const REQUEST_ID: &str = r#""request.id":"#;
+
+/// The id of the request that all this is part of.
+fn request<S, N>(context: &FmtContext<'_, S, N>) -> Option<String>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    context.event_scope()?.find_map(|span| {
+        let extensions = span.extensions();
+        let fields = extensions.get::<FormattedFields<N>>()?;
+        let (_, rest) = fields.split_once(REQUEST_ID)?;
+        rest.strip_prefix('"')?.split_once('"').map(|(id, _)| id.to_owned())
+    })
 }
 
 /// The ids of the current span, if it is exported.

@@ -7,6 +7,7 @@
 mod process;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
@@ -16,6 +17,18 @@ use prometheus::{Registry, TextEncoder};
 
 pub(crate) use process::observe;
 pub use process::{PROCESS, TELEMETRY, resident};
+
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// Whether anybody will ever look at what is measured. What is measured often need not be, else.
+#[must_use]
+pub fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+pub(crate) fn begin() {
+    IS_ON.store(true, Ordering::Relaxed);
+}
 
 /// What kind of figure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

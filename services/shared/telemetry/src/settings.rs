@@ -3,6 +3,8 @@
 //! See <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>. An empty variable counts as
 //! unset, as the specification wants it.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -45,6 +47,8 @@ pub(crate) struct Settings {
     /// Whether the exporter is to trust the authorities in a file, and to show a certificate.
     pub(crate) certificate: Option<String>,
     pub(crate) client: Option<(String, String)>,
+    /// How long an export over HTTP may take.
+    pub(crate) timeout: Duration,
     /// What `OTEL_LOG_LEVEL` asks of the SDK's own messages.
     pub(crate) own_level: LevelFilter,
 }
@@ -68,6 +72,7 @@ impl Settings {
             has_sampler: sampler(&var)?,
             certificate: var("OTEL_EXPORTER_OTLP_CERTIFICATE"),
             client: client(&var)?,
+            timeout: timeout(var("OTEL_EXPORTER_OTLP_TIMEOUT"))?,
             own_level: own_level(var("OTEL_LOG_LEVEL"))?,
         })
     }
@@ -149,10 +154,19 @@ fn client(var: &impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<(Strin
     }
 }
 
+fn timeout(wanted: Option<String>) -> anyhow::Result<Duration> {
+    let Some(wanted) = wanted else { return Ok(Duration::from_secs(10)) };
+    match wanted.trim().parse() {
+        Ok(ms) => Ok(Duration::from_millis(ms)),
+        Err(_) => bail!("OTEL_EXPORTER_OTLP_TIMEOUT is `{wanted}`, but must be a number of milliseconds"),
+    }
+}
+
 fn own_level(wanted: Option<String>) -> anyhow::Result<LevelFilter> {
     match wanted.unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "" | "warn" => Ok(LevelFilter::WARN),
-        "none" | "off" => Ok(LevelFilter::OFF),
+        "warn" => Ok(LevelFilter::WARN),
+        // What matters of it is told by the exporters, once.
+        "" | "none" | "off" => Ok(LevelFilter::OFF),
         "error" => Ok(LevelFilter::ERROR),
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),

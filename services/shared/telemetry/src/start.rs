@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry as Subscriber};
 
-use crate::counted::{Counted, Lost};
+use crate::counted::{Counted, Delivery};
 use crate::export::Exporters;
 use crate::logs::{self, Format};
 use crate::metrics::{self, Scrape};
@@ -33,7 +33,8 @@ use crate::trace::{self, Tracing};
 const FLUSH_LIMIT: Duration = Duration::from_millis(500);
 
 /// What the exporter itself is made of. Its spans would be exported, which makes spans, which are exported.
-const OWN_MACHINERY: [&str; 6] = ["h2", "hyper", "tonic", "tower", "reqwest", "opentelemetry"];
+const OWN_MACHINERY: [&str; 7] =
+    ["h2", "hyper", "tonic", "tower", "rustls", "opentelemetry", "streamit_telemetry::counted"];
 
 /// What a program is called in its telemetry.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +84,13 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
     let settings = Settings::read(|name| env::var(name).ok().filter(|_| program.is_serving))?;
     let exporters = Exporters::new(&settings)?;
     let resource = resource(program);
-    let (lost_spans, lost_logs) = (Lost::default(), Lost::default());
+    let deliveries = ["traces", "metrics", "logs"].map(Delivery::of);
+    let of = |signal: Signal| deliveries[signal as usize].clone();
 
     let messages = Arc::new(Bucket::full(Instant::now()));
     let traces = match settings.export(Signal::Traces) {
         Some(protocol) => {
-            let exporter = Counted { inner: exporters.spans(protocol)?, lost: lost_spans.clone() };
+            let exporter = Counted { inner: exporters.spans(protocol)?, delivery: of(Signal::Traces) };
             let mut provider =
                 SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter);
             if !settings.has_sampler {
@@ -101,13 +103,13 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
     };
     let records = match settings.export(Signal::Logs) {
         Some(protocol) => {
-            let exporter = Counted { inner: exporters.logs(protocol)?, lost: lost_logs.clone() };
+            let exporter = Counted { inner: exporters.logs(protocol)?, delivery: of(Signal::Logs) };
             let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
             Some(provider.with_batch_exporter(exporter).build())
         }
         None => None,
     };
-    let (meters, scrape) = meters(program, &settings, &exporters, &resource)?;
+    let (meters, scrape) = meters(program, &settings, &exporters, &resource, of(Signal::Metrics))?;
 
     let spans = traces.as_ref().map(|provider| {
         tracing_opentelemetry::layer()
@@ -140,7 +142,8 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
     }
     if let Some(provider) = &meters {
         opentelemetry::global::set_meter_provider(provider.clone());
-        metrics::observe(&opentelemetry::global::meter("streamit"), lost_spans, lost_logs);
+        metrics::begin();
+        metrics::observe(&opentelemetry::global::meter("streamit"), deliveries.to_vec());
     }
     Ok(Guard { traces, meters, records, scrape })
 }
@@ -151,6 +154,7 @@ fn meters(
     settings: &Settings,
     exporters: &Exporters,
     resource: &Resource,
+    delivery: Delivery,
 ) -> anyhow::Result<(Option<SdkMeterProvider>, Option<Scrape>)> {
     let protocol = settings.export(Signal::Metrics);
     if protocol.is_none() && !program.is_scraped {
@@ -158,7 +162,8 @@ fn meters(
     }
     let mut provider = SdkMeterProvider::builder().with_resource(resource.clone());
     if let Some(protocol) = protocol {
-        provider = provider.with_periodic_exporter(exporters.metrics(protocol)?);
+        let exporter = Counted { inner: exporters.metrics(protocol)?, delivery };
+        provider = provider.with_periodic_exporter(exporter);
     }
     let mut scrape = None;
     if program.is_scraped {
@@ -266,8 +271,7 @@ mod tests {
     fn the_exporter_does_not_export_itself() {
         let filter = export_filter(LevelFilter::INFO);
         assert!(filter.would_enable("streamit_api::rooms", &tracing::Level::INFO));
-        for own in ["h2::codec", "hyper::proto", "tonic::transport", "opentelemetry_sdk", "reqwest::blocking"]
-        {
+        for own in ["h2::codec", "hyper::proto", "tonic::transport", "opentelemetry_sdk", "rustls::client"] {
             assert!(!filter.would_enable(own, &tracing::Level::ERROR), "{own}");
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use http::HeaderValue;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -104,6 +105,116 @@ impl Extractor for Header<'_> {
     }
 }
 
+/// A span for serving a request. What a stranger says of traces is not followed, only linked: whether anything is recorded
+/// is decided here, and his trace is his own.
+#[must_use]
+pub fn serving(method: &str, route: &str, traceparent: Option<&HeaderValue>) -> Span {
+    // Not among others' business: its parent would be whatever happens to go on around it.
+    let span = tracing::info_span!(
+        parent: None,
+        "request",
+        otel.name = tracing::field::Empty,
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+        request.id = tracing::field::Empty,
+    );
+    if is_on() {
+        span.record("otel.name", format!("{method} {route}"));
+        if let Some(traceparent) = traceparent.and_then(|value| value.to_str().ok()) {
+            link_to(&span, traceparent);
+        }
+    }
+    span
+}
+
+/// How a request ended.
+pub fn served(span: &Span, status: u16) {
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// A span for telling others something, as a part of what is going on now; one that nobody records when that is not traced.
+#[must_use]
+pub fn sending(destination: &'static str) -> Span {
+    Cause::of(Span::current()).sending(destination)
+}
+
+/// A span for taking in what was told with this context; one that nobody records when it was not traced. There is one for
+/// each receiver, however many people it tells, linked to the span that told it.
+#[must_use]
+pub fn receiving(destination: &'static str, traceparent: &str) -> Span {
+    if traceparent.is_empty() || !is_on() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "process",
+        otel.name = format!("process {destination}"),
+        otel.kind = "consumer",
+        messaging.operation.type = "process",
+        messaging.destination.name = destination,
+    );
+    continue_from(&span, traceparent);
+    link_to(&span, traceparent);
+    span
+}
+
+/// A span for a call to another service, as a part of what brought it about (the first of it, when several did; the others
+/// are linked); one that nobody records when none of it is traced.
+#[must_use]
+pub fn calling<'a>(method: &'static str, causes: impl IntoIterator<Item = &'a Cause>) -> Span {
+    together(causes, |first| {
+        tracing::info_span!(
+            parent: first,
+            "call",
+            otel.name = method,
+            otel.kind = "client",
+            rpc.system.name = "grpc",
+            rpc.method = method,
+        )
+    })
+}
+
+/// A span for work that several have asked for, done once: a part of the first, linked to the others.
+#[must_use]
+pub fn working<'a>(name: &'static str, causes: impl IntoIterator<Item = &'a Cause>) -> Span {
+    together(causes, |first| tracing::info_span!(parent: first, "work", otel.name = name))
+}
+
+fn together<'a>(causes: impl IntoIterator<Item = &'a Cause>, make: impl FnOnce(&Span) -> Span) -> Span {
+    let mut causes = causes.into_iter().filter_map(Cause::span);
+    let Some(first) = causes.next() else { return Span::none() };
+    let span = make(first);
+    for other in causes {
+        span.add_link(other.context().span().span_context().clone());
+    }
+    span
+}
+
+/// A span for answering a call of another service of ours, which says by `traceparent` what it is a part of; one that
+/// nobody records when it says nothing.
+#[must_use]
+pub fn answering(method: &str, traceparent: &str) -> Span {
+    if traceparent.is_empty() || !is_on() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "answer",
+        otel.name = method,
+        otel.kind = "server",
+        rpc.system.name = "grpc",
+        rpc.method = method,
+    );
+    continue_from(&span, traceparent);
+    span
+}
+
 /// The span of what somebody asked for, carried along with it until it is done. It says nothing about what is carried:
 /// two values are equal whatever brought them about.
 #[derive(Clone, Default)]
@@ -120,6 +231,22 @@ impl Cause {
     #[must_use]
     pub fn span(&self) -> Option<&Span> {
         self.0.as_ref()
+    }
+
+    /// A span for telling others of it.
+    #[must_use]
+    pub fn sending(&self, destination: &'static str) -> Span {
+        let Some(span) = self.0.as_ref().filter(|span| !traceparent_of(span).is_empty()) else {
+            return Span::none();
+        };
+        tracing::info_span!(
+            parent: span,
+            "send",
+            otel.name = format!("send {destination}"),
+            otel.kind = "producer",
+            messaging.operation.type = "send",
+            messaging.destination.name = destination,
+        )
     }
 
     /// The span, or none that is recorded.

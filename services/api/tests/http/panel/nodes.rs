@@ -144,7 +144,7 @@ async fn a_room_is_looked_into_and_a_node_that_is_silent_named() {
             };
             let reply_to = streamit_domain::RoomId::from_slice(&asked.reply_to).unwrap();
             let kind = Some(v1::event::Kind::Inspected(inspected));
-            answers.publish(reply_to, &v1::Event { traceparent: String::new(), kind }).await.unwrap();
+            answers.publish(reply_to, &v1::Event { kind, ..v1::Event::default() }).await.unwrap();
         }
     });
     let page = staff.page(&world, &path).await;

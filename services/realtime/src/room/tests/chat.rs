@@ -1,6 +1,7 @@
 //! What is said.
 
 use super::*;
+use streamit_telemetry::trace::Cause;
 
 #[test]
 fn chat_that_comes_during_a_join_is_neither_lost_nor_doubled() {
@@ -74,7 +75,7 @@ fn a_repeated_message_is_answered_to_its_sender_alone() {
     world.join(2, 2);
     world.frames(1);
     let say = |id: &str| ClientFrame::Chat { text: "hi".into(), client_id: Some(id.into()) };
-    world.on(Input::Frame(ConnectionId(2), say("a")));
+    world.on(Input::Frame(ConnectionId(2), say("a"), Cause::default()));
     let take = |world: &mut World| {
         world.take(
             |effect| matches!(effect, Effect::Append(_)),
@@ -86,8 +87,8 @@ fn a_repeated_message_is_answered_to_its_sender_alone() {
     };
     let drafts = take(&mut world);
     // What is said meanwhile is the next batch.
-    world.on(Input::Frame(ConnectionId(2), say("b")));
-    world.on(Input::Frame(ConnectionId(1), say("c")));
+    world.on(Input::Frame(ConnectionId(2), say("b"), Cause::default()));
+    world.on(Input::Frame(ConnectionId(1), say("c"), Cause::default()));
     assert!(!world.wants(|effect| matches!(effect, Effect::Append(_))));
     let stored = v1::Appended { message: Some(message(1)), epoch: 1, ..v1::Appended::default() };
     world.on(Input::Appended(drafts, Ok(vec![stored.clone()])));
@@ -107,7 +108,7 @@ fn a_message_found_stored_by_a_second_try_is_shown_once() {
     let mut world = World::new();
     world.join(1, 1);
     let say = ClientFrame::Chat { text: "hi".into(), client_id: Some("a".into()) };
-    world.on(Input::Frame(ConnectionId(1), say));
+    world.on(Input::Frame(ConnectionId(1), say, Cause::default()));
     let drafts = world.take(
         |effect| matches!(effect, Effect::Append(_)),
         |effect| match effect {
@@ -128,7 +129,7 @@ fn sending_again_asks_nothing_of_pace_or_switches() {
     world.join(1, 1);
     let say = || ClientFrame::Chat { text: "hi".into(), client_id: Some("a".into()) };
     for _ in 0..20 {
-        world.on(Input::Frame(ConnectionId(1), say())); // the first is on its way
+        world.on(Input::Frame(ConnectionId(1), say(), Cause::default())); // the first is on its way
     }
     let drafts = world.take(
         |effect| matches!(effect, Effect::Append(_)),
@@ -146,7 +147,7 @@ fn sending_again_asks_nothing_of_pace_or_switches() {
     off.settings.is_chat_enabled = false;
     world.tell_facts(5, &off);
     world.frames(1);
-    world.on(Input::Frame(ConnectionId(1), say()));
+    world.on(Input::Frame(ConnectionId(1), say(), Cause::default()));
     assert_eq!(world.types(1), ["CHAT_MESSAGE"]);
     assert!(world.waiting.iter().all(|effect| !matches!(effect, Effect::Append(_))));
 }
@@ -172,7 +173,7 @@ fn a_message_that_was_seen_while_a_second_try_found_it_is_not_told_again() {
     let mut world = World::new();
     world.join(1, 1);
     let say = ClientFrame::Chat { text: "hi".into(), client_id: Some("a".into()) };
-    world.on(Input::Frame(ConnectionId(1), say));
+    world.on(Input::Frame(ConnectionId(1), say, Cause::default()));
     let drafts = world.take(
         |effect| matches!(effect, Effect::Append(_)),
         |effect| match effect {
@@ -203,7 +204,7 @@ fn who_says_something_again_while_catching_up_sees_it_in_its_place() {
     world.on(Input::Notice(Notice::Event(Arc::new(event))));
     // His queue takes half a burst; the rest waits in the tail, and so does the answer.
     let again = ClientFrame::Chat { text: "hi".into(), client_id: Some("c50".into()) };
-    world.on(Input::Frame(ConnectionId(1), again));
+    world.on(Input::Frame(ConnectionId(1), again, Cause::default()));
     let mut seen = Vec::new();
     for _ in 0..4 {
         seen.extend(world.frames(1).iter().map(|frame| frame["seq"].as_u64().unwrap()));

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use streamit_bus::memory::MemoryRooms;
 use streamit_bus::{Rooms, Subscription};
 use streamit_telemetry::ManualClock;
+use streamit_telemetry::trace::Cause;
 
 use super::*;
 
@@ -185,7 +186,7 @@ impl Cluster {
     }
 
     pub(super) fn command(&mut self, n: usize, connection: u64, command: Command) {
-        self.on(n, Input::Frame(ConnectionId(connection), ClientFrame::Playback(command)));
+        self.on(n, Input::Frame(ConnectionId(connection), ClientFrame::Playback(command), Cause::default()));
     }
 
     /// What a member was told since the last time, without pings.
@@ -322,7 +323,7 @@ fn perform(
         Effect::ReadRoster(version) => {
             Input::Roster(version, store.ok_or_else(away).and_then(|store| now(store.roster(id()))))
         }
-        Effect::SetPlayback(expect, next) => {
+        Effect::SetPlayback(expect, next, _) => {
             let set = store.ok_or_else(away).and_then(|store| now(store.set_playback(id(), expect, &next)));
             Input::PlaybackSet(next, set)
         }

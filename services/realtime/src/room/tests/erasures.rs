@@ -1,6 +1,7 @@
 //! What is taken back.
 
 use super::*;
+use streamit_telemetry::trace::Cause;
 
 fn tombstone(seq: u64) -> v1::ChatMessage {
     v1::ChatMessage { erased: true, text: String::new(), ..message(seq) }
@@ -120,9 +121,9 @@ fn a_locked_chat_is_for_host_and_cohosts() {
     world.tell_facts(5, &locked);
     world.frames(2);
     let say = || ClientFrame::Chat { text: "hi".into(), client_id: None };
-    world.on(Input::Frame(ConnectionId(2), say()));
+    world.on(Input::Frame(ConnectionId(2), say(), Cause::default()));
     assert_eq!(world.frames(2)[0]["code"], "CHAT_LOCKED");
-    world.on(Input::Frame(ConnectionId(1), say()));
+    world.on(Input::Frame(ConnectionId(1), say(), Cause::default()));
     assert!(world.wants(|effect| matches!(effect, Effect::Append(_))));
 }
 
@@ -131,7 +132,7 @@ fn a_slow_room_tells_how_long_to_wait() {
     let mut world = World::new();
     world.join(2, 2);
     let say = ClientFrame::Chat { text: "hi".into(), client_id: Some("c".into()) };
-    world.on(Input::Frame(ConnectionId(2), say));
+    world.on(Input::Frame(ConnectionId(2), say, Cause::default()));
     let drafts = world.take(
         |effect| matches!(effect, Effect::Append(_)),
         |effect| match effect {

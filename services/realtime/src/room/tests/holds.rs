@@ -3,6 +3,7 @@
 use streamit_bus::BookChange;
 use streamit_domain::readiness::Said;
 use streamit_domain::room::ReadinessMode;
+use streamit_telemetry::trace::Cause;
 
 use super::*;
 
@@ -53,7 +54,7 @@ fn while_the_store_does_not_answer_a_release_waits_once() {
 
 fn says(world: &mut World, who: u64, is_ready: bool) {
     let said = Said { is_ready, position: None };
-    world.on(Input::Frame(ConnectionId(who), ClientFrame::Readiness(said)));
+    world.on(Input::Frame(ConnectionId(who), ClientFrame::Readiness(said), Cause::default()));
 }
 
 /// The store takes all that it is told of players.

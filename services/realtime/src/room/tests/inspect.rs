@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::room::{happened, inspect};
+use streamit_telemetry::trace::Cause;
 
 const ASKER: Uuid = Uuid::from_u128(4_711);
 
@@ -38,7 +39,11 @@ fn who_looks_into_a_room_sees_how_each_member_is() {
     world.frames(1);
     world.outboxes[&1].answered(Duration::from_millis(40));
     let position = MediaTime::try_from(3.25).unwrap();
-    world.on(Input::Frame(ConnectionId(2), ClientFrame::SyncCheck { client_time: position }));
+    world.on(Input::Frame(
+        ConnectionId(2),
+        ClientFrame::SyncCheck { client_time: position },
+        Cause::default(),
+    ));
     world.frames(2);
     world.outboxes[&2].push(Bytes::from_static(b"four"), Kind::Other);
 
@@ -64,7 +69,7 @@ fn a_player_that_says_where_it_stands_tells_its_drift_too() {
         is_ready: true,
         position: Some(MediaTime::try_from(1.5).unwrap()),
     };
-    world.on(Input::Frame(ConnectionId(1), ClientFrame::Readiness(said)));
+    world.on(Input::Frame(ConnectionId(1), ClientFrame::Readiness(said), Cause::default()));
     assert_eq!(look(&mut world).members[0].drift_ms, Some(1_500));
 }
 
@@ -113,7 +118,11 @@ fn of_a_crowd_those_who_are_worst_off_are_told() {
         world.frames(n);
     }
     let position = MediaTime::try_from(9.0).unwrap();
-    world.on(Input::Frame(ConnectionId(650), ClientFrame::SyncCheck { client_time: position }));
+    world.on(Input::Frame(
+        ConnectionId(650),
+        ClientFrame::SyncCheck { client_time: position },
+        Cause::default(),
+    ));
     world.frames(650);
     let seen = look(&mut world);
     assert_eq!((seen.connections, seen.members.len()), (PEOPLE, inspect::MOST));

@@ -1,6 +1,7 @@
 //! A database that lost something, and one that has not.
 
 use super::*;
+use streamit_telemetry::trace::Cause;
 
 impl World {
     /// What the room told the api it has seen, if it did.
@@ -20,7 +21,7 @@ impl World {
 
     fn say(&mut self, connection: u64, text: &str) {
         let frame = ClientFrame::Chat { text: text.into(), client_id: None };
-        self.on(Input::Frame(ConnectionId(connection), frame));
+        self.on(Input::Frame(ConnectionId(connection), frame, Cause::default()));
     }
 
     fn answer_append(&mut self, answer: v1::Appended) {

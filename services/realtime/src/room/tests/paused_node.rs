@@ -3,6 +3,7 @@
 use super::cluster::Cluster;
 use super::*;
 use crate::room::recovery::RECOVERY_MS;
+use streamit_telemetry::trace::Cause;
 
 /// The host and a guest on the first node, two guests on the second.
 fn party() -> (Cluster, Vec<u64>) {
@@ -14,7 +15,7 @@ fn party() -> (Cluster, Vec<u64>) {
 }
 
 fn frame(connection: u64, command: Command) -> Input {
-    Input::Frame(ConnectionId(connection), ClientFrame::Playback(command))
+    Input::Frame(ConnectionId(connection), ClientFrame::Playback(command), Cause::default())
 }
 
 #[test]

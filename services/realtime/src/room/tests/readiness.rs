@@ -2,6 +2,7 @@
 
 use streamit_domain::readiness::Said;
 use streamit_domain::room::{ReadinessMode, Source};
+use streamit_telemetry::trace::Cause;
 
 use super::cluster::Cluster;
 use super::*;
@@ -54,7 +55,7 @@ impl Party {
     pub(super) fn says(&mut self, who: usize, is_ready: bool) {
         let (node, connection) = self.seats[who];
         let said = ClientFrame::Readiness(Said { is_ready, position: MediaTime::try_from(3.5).ok() });
-        self.cluster.on(node, Input::Frame(ConnectionId(connection), said));
+        self.cluster.on(node, Input::Frame(ConnectionId(connection), said, Cause::default()));
     }
 
     pub(super) fn command(&mut self, command: Command) {

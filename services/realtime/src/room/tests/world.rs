@@ -1,6 +1,7 @@
 //! A room without a world around it, and the few words tests speak to it with.
 
 use super::*;
+use streamit_telemetry::trace::Cause;
 
 pub(super) const START: i64 = 1_700_000_000_000;
 
@@ -189,14 +190,14 @@ impl World {
     }
 
     pub(super) fn command(&mut self, connection: u64, command: Command) {
-        self.on(Input::Frame(ConnectionId(connection), ClientFrame::Playback(command)));
+        self.on(Input::Frame(ConnectionId(connection), ClientFrame::Playback(command), Cause::default()));
     }
 
     pub(super) fn set(&mut self) -> (streamit_bus::Expect, Playback) {
         self.take(
             |effect| matches!(effect, Effect::SetPlayback(..)),
             |effect| match effect {
-                Effect::SetPlayback(expect, next) => (expect, next),
+                Effect::SetPlayback(expect, next, _) => (expect, next),
                 _ => unreachable!(),
             },
         )

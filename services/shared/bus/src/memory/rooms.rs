@@ -333,7 +333,7 @@ impl Rooms for MemoryRooms {
             room.play.fence = Some(holds);
             room.play.state = Some(*next);
             room.play_ends = now.plus(self.lifetimes.playback);
-            room.tell(&Notice::Event(Arc::new(crate::playback_event(next))));
+            room.tell(&Notice::Event(Arc::new(crate::playback_event(next, now))));
             Cas::Stored
         }))
     }

@@ -102,7 +102,7 @@ impl Rooms for RedisRooms {
         .arg(u8::from(expect.only_if_empty))
         .arg(expect.fence.unwrap_or(next.version.fence))
         .arg(millis(self.options.lifetimes.playback))
-        .arg(codec::event(&crate::playback_event(next)))
+        .arg(codec::event(&crate::playback_event(next, self.now())))
         .arg(&codec::play_fields(next));
         codec::cas(read(self.ask_one(&call, &script::SET_PLAYBACK).await?)?)
     }

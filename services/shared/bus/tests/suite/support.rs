@@ -213,8 +213,8 @@ pub(crate) fn state(fence: u64, number: u64) -> Playback {
 /// An event that can be told from others.
 pub(crate) fn news(id: u64) -> v1::Event {
     v1::Event {
-        traceparent: String::new(),
         kind: Some(v1::event::Kind::Revoked(v1::Revocation { id, ..Default::default() })),
+        ..v1::Event::default()
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
 
 use super::Metric;
-use crate::counted::Lost;
+use crate::counted::Delivery;
 use crate::health::Health;
 
 const CPU: Metric = Metric::counter("process.cpu.time", "s", "processor time used");
@@ -31,7 +31,7 @@ const READY: Metric =
 const DROPPED: Metric = Metric::counter(
     "streamit.telemetry.dropped",
     "{item}",
-    "spans and log records that the collector did not take",
+    "spans, log records and exports of metrics that the collector did not take",
 )
 .by(&["signal"]);
 
@@ -42,7 +42,7 @@ pub const PROCESS: &[Metric] =
 pub const TELEMETRY: &[Metric] = &[READY, DROPPED];
 
 /// Begins to tell. Needs a runtime.
-pub(crate) fn observe(meter: &Meter, spans: Lost, logs: Lost) {
+pub(crate) fn observe(meter: &Meter, deliveries: Vec<Delivery>) {
     let started = std::time::Instant::now();
     CPU.observes_total(meter, |cpu| cpu_seconds().into_iter().for_each(|secs| cpu.observe(secs, &[])));
     MEMORY.observes(meter, |memory| {
@@ -60,8 +60,9 @@ pub(crate) fn observe(meter: &Meter, spans: Lost, logs: Lost) {
     });
     UPTIME.observes(meter, move |uptime| uptime.observe(started.elapsed().as_secs_f64(), &[]));
     DROPPED.observes_total(meter, move |dropped| {
-        dropped.observe(spans.count() as f64, &[KeyValue::new("signal", "traces")]);
-        dropped.observe(logs.count() as f64, &[KeyValue::new("signal", "logs")]);
+        for delivery in &deliveries {
+            dropped.observe(delivery.lost() as f64, &[KeyValue::new("signal", delivery.signal())]);
+        }
     });
     let runtime = Handle::current().metrics();
     let of = || runtime.clone();

@@ -112,6 +112,29 @@ fn media_time(raw: &RawValue, name: &str) -> Result<MediaTime, Refused> {
 }
 
 impl Frame {
+    /// Its `type`, as clients write it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Chat { .. } => "CHAT_MESSAGE",
+            Self::Playback(Command::Play(_)) => "PLAY",
+            Self::Playback(Command::Pause(_)) => "PAUSE",
+            Self::Playback(Command::Seek(_)) => "SEEK",
+            Self::Ping { .. } => "PING",
+            Self::SyncCheck { .. } => "SYNC_CHECK",
+            Self::Readiness(Said { is_ready: true, .. }) => "READY",
+            Self::Readiness(_) => "BUFFERING",
+            Self::Moderate { action, .. } => match action {
+                ModerationAction::Ban => "BAN_USER",
+                ModerationAction::Unban => "UNBAN_USER",
+                ModerationAction::Mute => "MUTE_USER",
+                ModerationAction::Unmute => "UNMUTE_USER",
+                ModerationAction::Kick | ModerationAction::Unspecified => "KICK_USER",
+            },
+            Self::PlayerEvent => "PLAYER_EVENT",
+        }
+    }
+
     /// Reads one text message.
     ///
     /// # Errors

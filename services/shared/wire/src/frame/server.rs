@@ -17,6 +17,35 @@ pub const MAX_WAITING: usize = 20;
 /// Above so many online, joins and leaves are told as a count.
 pub const TELL_EACH: u64 = 200;
 
+/// The types of all frames that clients receive.
+pub const KINDS: [&str; 18] = [
+    "PLAYBACK_STATE",
+    "CHAT_MESSAGE",
+    "CHAT_HISTORY",
+    "ROOM_PARTICIPANTS",
+    "USER_JOINED",
+    "USER_LEFT",
+    "READINESS",
+    "SYNC_CORRECTION",
+    "ERROR",
+    "HOST_DISCONNECTED",
+    "HOST_RECONNECTED",
+    "HOST_CHANGED",
+    "JOIN_REQUEST",
+    "ROOM_UPDATED",
+    "SOURCE_CHANGED",
+    "ROOM_DELETED",
+    "MESSAGE_ERASED",
+    "PONG",
+];
+
+/// Which of [`KINDS`] a frame is, by the beginning of its JSON.
+#[must_use]
+pub fn kind_of(json: &str) -> Option<usize> {
+    let kind = json.strip_prefix(r#"{"type":""#)?.split('"').next()?;
+    KINDS.iter().position(|known| *known == kind)
+}
+
 /// A frame to one client or to all of a room.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
@@ -361,6 +390,17 @@ mod tests {
             created_at: 1_700_000_000_000,
             erased: false,
         }
+    }
+
+    #[test]
+    fn every_frame_is_of_a_known_kind() {
+        let kind = |json: &str| KINDS[kind_of(json).unwrap()];
+        assert_eq!(kind(&Frame::HostReconnected.to_json()), "HOST_RECONNECTED");
+        assert_eq!(kind(&Frame::UserLeft { user: "Ana", user_id: UserId::default() }.to_json()), "USER_LEFT");
+        assert_eq!(kind(&Frame::MessageErased { seq: 1 }.to_json()), "MESSAGE_ERASED");
+        assert_eq!(kind(&pong("1", Timestamp(1), Timestamp(2))), "PONG");
+        assert_eq!(kind(CHAT_PREFIX), "CHAT_MESSAGE");
+        assert_eq!(kind_of(r#"{"type":"ELSE"}"#), None);
     }
 
     #[test]
