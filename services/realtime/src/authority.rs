@@ -6,6 +6,7 @@
 //! the next batch.
 
 pub mod batch;
+mod measured;
 mod replicas;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,10 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tracing::{Instrument, Span};
 
+use crate::metrics::Calls;
 use crate::room::effect::Away;
 use batch::Batcher;
+use measured::Measured;
 use replicas::Replicas;
 
 const ADMIT: &str = "streamit.v1.Authority/Admit";
@@ -36,7 +39,7 @@ const MAX_BATCH: usize = 256;
 const MAX_DRAFTS: usize = 500;
 
 /// A client of one replica.
-pub type Client = AuthorityClient<InterceptedService<Channel, Token>>;
+pub type Client = AuthorityClient<InterceptedService<Measured<Channel>, Token>>;
 
 /// Shows the shared token, if there is one.
 #[derive(Clone)]
@@ -80,12 +83,15 @@ impl Authority {
                 anyhow::Ok(value)
             })
             .transpose()?;
+        let calls = Calls::new();
         let client = |channel| {
-            AuthorityClient::with_interceptor(channel, Token(token.clone()))
+            AuthorityClient::with_interceptor(Measured::new(channel, calls.clone()), Token(token.clone()))
                 .max_decoding_message_size(16 << 20)
         };
         let clients = channels.into_iter().map(|(name, channel)| (name, client(channel)));
-        let replicas = Arc::new(Replicas::new(clients.collect()));
+        let replicas = Arc::new(Replicas::new(clients.collect(), calls.clone()));
+        let weak = Arc::downgrade(&replicas);
+        Calls::observe_replicas(move || weak.upgrade().map(|replicas| (replicas.count_up(), replicas.len())));
         let admit = (0..replicas.len()).map(|first| {
             let replicas = replicas.clone();
             Batcher::spawn(MAX_BATCH, move |asked: Vec<(v1::Admission, Cause)>| {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
 use super::Client;
+use crate::metrics::Calls;
 use crate::room::effect::Away;
 
 /// Between two probes of a replica.
@@ -71,11 +72,12 @@ enum Failed {
 pub(super) struct Replicas {
     all: Vec<Replica>,
     start: Instant,
+    calls: Calls,
 }
 
 impl Replicas {
     /// Replicas that are taken to be up until a probe says otherwise.
-    pub(super) fn new(clients: Vec<(String, Client)>) -> Self {
+    pub(super) fn new(clients: Vec<(String, Client)>, calls: Calls) -> Self {
         let of = |(name, client)| Replica {
             name,
             client,
@@ -84,11 +86,16 @@ impl Replicas {
             heard: AtomicU64::new(0),
             slow_until: AtomicU64::new(0),
         };
-        Self { all: clients.into_iter().map(of).collect(), start: Instant::now() }
+        Self { all: clients.into_iter().map(of).collect(), start: Instant::now(), calls }
     }
 
     pub(super) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// How many are up.
+    pub(super) fn count_up(&self) -> usize {
+        self.all.iter().filter(|replica| *replica.is_up.borrow()).count()
     }
 
     #[cfg(test)]
@@ -128,7 +135,10 @@ impl Replicas {
         // Those that can't be reached are asked a second time: one that was just restarted refuses the first try on its
         // old connection. Whoever said no, or is slow, would only be burdened.
         let mut again = Vec::new();
-        for i in self.order(first) {
+        for (tries, i) in self.order(first).into_iter().enumerate() {
+            if tries > 0 {
+                self.calls.retried();
+            }
             match self.ask(i, call(self.all[i].client.clone())).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::ForGood) => return Err(Away),
