@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc manifests ci deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,9 +14,9 @@ build: ## compile every program, with optimisation
 # The tests of the JavaScript client and of the watch page, and the simulator that runs on the client.
 SCRIPTS = $(wildcard clients/javascript/test/*.test.js clients/javascript/sim/*.test.js services/api/tests/page/*.test.js)
 
-test: ## run all tests, on a PostgreSQL and a Redis of their own, in Chromium and in Node
+test: ## run all tests, on a PostgreSQL and a Redis of their own, in Chromium and Node, behind real load balancers
 	$(if $(SCRIPTS),.ci/deps node --test $(SCRIPTS))
-	.ci/deps run --browser -- cargo test --workspace
+	.ci/deps run --browser --balancers -- cargo test --workspace
 
 lint: ## clippy and the rules on who may know whom; warnings are errors
 	.ci/graph
@@ -35,13 +35,25 @@ doc: ## build the documentation of the crates, and hold the papers to the code; 
 manifests: ## hold the Kubernetes manifests, images and compose file to the programs and to themselves
 	.ci/manifests
 
-ci: ## everything that CI runs: format, lint, licences, documentation, manifests, tests
+shipped: ## the images, the compose file and the balancers, as far as can be known without a container engine
+	.ci/shipped
+	.ci/compose-run
+
+observability: ## hold alerts, dashboards and runbooks to the metrics that there are, and see each alert fire and end
+	.ci/observability
+
+ci: ## everything that CI runs: format, lint, licences, documentation, what is shipped and watched, tests
 	cargo fmt --all --check
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory deny
+	$(MAKE) --no-print-directory shipped
 	$(MAKE) --no-print-directory doc
 	$(MAKE) --no-print-directory manifests
+	$(MAKE) --no-print-directory observability
 	$(MAKE) --no-print-directory test
+
+dev: ## a cluster in one terminal, until Ctrl-C; Enter builds and starts it anew, data stays in data/dev
+	.ci/dev
 
 deps: ## start a PostgreSQL and a Redis to develop with, until Ctrl-C
 	.ci/deps up

@@ -51,6 +51,16 @@ pub fn kill_at_end(pid: u32) {
     tell(&format!("kill {pid}\n"));
 }
 
+/// Has the process and all that it started in its own group killed at the end of the tests.
+pub fn kill_group_at_end(leader: u32) {
+    tell(&format!("kill -{leader}\n"));
+}
+
+/// The group has been killed.
+pub fn spare_group(leader: u32) {
+    tell(&format!("spare -{leader}\n"));
+}
+
 /// The process has ended: its number may soon be another's.
 pub fn spare(pid: u32) {
     tell(&format!("spare {pid}\n"));

@@ -37,6 +37,7 @@
 )]
 
 mod answer;
+pub mod balancer;
 pub mod browser;
 pub mod check;
 pub mod collector;

@@ -119,6 +119,7 @@ impl Plan {
             redis: None,
             grpc: None,
             database: None,
+            door: None,
             home,
         })))
     }
@@ -162,7 +163,7 @@ impl Plan {
         let nodes = try_join_all((0..nodes).map(start_node)).await?;
         try_join_all(apis.iter().chain(&nodes).map(Served::is_ready)).await?;
         let (redis, grpc) = (Some((Arc::new(redis), redis_url)), Some(grpc.join(",")));
-        Ok(System(Arc::new(Inner { apis, nodes, redis, database: Some(database), grpc, home })))
+        Ok(System(Arc::new(Inner { apis, nodes, redis, database: Some(database), grpc, door: None, home })))
     }
 }
 
@@ -198,7 +199,7 @@ fn signing_key(directory: &Path, id: &str) -> Result<(), String> {
     clippy::disallowed_methods,
     reason = "a key must differ from run to run; nothing is injected into tests"
 )]
-fn random() -> uuid::Uuid {
+pub(crate) fn random() -> uuid::Uuid {
     uuid::Uuid::new_v4()
 }
 
@@ -252,13 +253,16 @@ struct Inner {
     redis: Option<(Arc<Program>, String)>,
     database: Option<String>,
     grpc: Option<String>,
+    /// The one address at which people find all of it.
+    door: Option<String>,
     home: TempDir,
 }
 
 impl System {
     /// A cluster that somebody else has put together. Its Redis and its database are theirs.
-    pub(crate) fn of(apis: Vec<Served>, nodes: Vec<Served>, home: TempDir) -> Self {
-        Self(Arc::new(Inner { apis, nodes, redis: None, database: None, grpc: None, home }))
+    /// People find it at the `door`, if there is one, else each program at its own address.
+    pub(crate) fn of(apis: Vec<Served>, nodes: Vec<Served>, door: Option<String>, home: TempDir) -> Self {
+        Self(Arc::new(Inner { apis, nodes, redis: None, database: None, grpc: None, door, home }))
     }
 
     /// Whether it is many programs.
@@ -293,13 +297,14 @@ impl System {
     }
 
     fn http_base(&self, i: usize) -> String {
-        format!("http://{}", self.0.apis[i % self.0.apis.len()].address)
+        let api = &self.0.apis[i % self.0.apis.len()].address;
+        format!("http://{}", self.0.door.as_ref().unwrap_or(api))
     }
 
     /// Where the WebSockets of the `i`-th node are, counted round and round.
     #[must_use]
     pub fn ws(&self, i: usize) -> String {
-        format!("ws://{}", self.served_node(i).address)
+        format!("ws://{}", self.0.door.as_ref().unwrap_or(&self.served_node(i).address))
     }
 
     pub(crate) fn served_node(&self, i: usize) -> &Served {

@@ -3,16 +3,17 @@
 //! Several replicas serve the same calls. Which one is asked follows from the room (rendezvous hashing, so that the
 //! messages of one room meet in one replica's batch); when it is down, another is asked (`replicas`). All calls may
 //! be made twice without harm. What waits for the same replica travels together: one call is under way, the rest is
-//! the next batch.
+//! the next batch. Replicas are listed one by one, or found behind a name (`names`).
 
 pub mod batch;
 mod measured;
+pub mod names;
 mod replicas;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use secrecy::{ExposeSecret, SecretString};
 use streamit_telemetry::trace::{self, Cause};
@@ -29,7 +30,8 @@ use crate::metrics::Calls;
 use crate::room::effect::Away;
 use batch::Batcher;
 use measured::Measured;
-use replicas::Replicas;
+use names::{LookUps, Name};
+use replicas::{Replica, Replicas};
 
 const ADMIT: &str = "streamit.v1.Authority/Admit";
 const APPEND: &str = "streamit.v1.Authority/Append";
@@ -43,11 +45,15 @@ pub type Client = AuthorityClient<InterceptedService<Measured<Channel>, Token>>;
 
 /// Shows the shared token, if there is one.
 #[derive(Clone)]
-pub struct Token(Option<MetadataValue<Ascii>>);
+pub struct Token {
+    shown: Option<MetadataValue<Ascii>>,
+    /// What is recorded of the calls that show it.
+    calls: Calls,
+}
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
+        if let Some(token) = &self.shown {
             request.metadata_mut().insert("authorization", token.clone());
         }
         // Of the span that the call is made in, which is the caller's.
@@ -58,12 +64,17 @@ impl Interceptor for Token {
     }
 }
 
+impl Token {
+    fn client(&self, channel: Channel) -> Client {
+        AuthorityClient::with_interceptor(Measured::new(channel, self.calls.clone()), self.clone()).max_decoding_message_size(16 << 20)
+    }
+}
+
 /// The api, as a node sees it.
 #[derive(Clone)]
 pub struct Authority {
     replicas: Arc<Replicas>,
-    admit: Arc<[Batcher<(v1::Admission, Cause), v1::Admitted>]>,
-    append: Arc<[Batcher<(Vec<v1::ChatDraft>, Vec<Cause>), Vec<v1::Appended>>]>,
+    token: Token,
 }
 
 impl Authority {
@@ -83,56 +94,25 @@ impl Authority {
                 anyhow::Ok(value)
             })
             .transpose()?;
-        let calls = Calls::new();
-        let client = |channel| {
-            AuthorityClient::with_interceptor(Measured::new(channel, calls.clone()), Token(token.clone()))
-                .max_decoding_message_size(16 << 20)
-        };
-        let clients = channels.into_iter().map(|(name, channel)| (name, client(channel)));
-        let replicas = Arc::new(Replicas::new(clients.collect(), calls.clone()));
+        let token = Token { shown: token, calls: Calls::new() };
+        let clients = channels.into_iter().map(|(name, channel)| (name, token.client(channel)));
+        let replicas = Replicas::new(clients.collect(), token.calls.clone());
         let weak = Arc::downgrade(&replicas);
-        Calls::observe_replicas(move || weak.upgrade().map(|replicas| (replicas.count_up(), replicas.len())));
-        let admit = (0..replicas.len()).map(|first| {
-            let replicas = replicas.clone();
-            Batcher::spawn(MAX_BATCH, move |asked: Vec<(v1::Admission, Cause)>| {
-                let replicas = replicas.clone();
-                let (admissions, causes): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-                let span = trace::calling(ADMIT, &causes);
-                let ask = async move {
-                    let asked = admissions.len();
-                    let call = replicas.call(first, |mut client| {
-                        let request = v1::AdmitRequest { admissions: admissions.clone() };
-                        async move { client.admit(request).await }
-                    });
-                    call.await.map(|reply| reply.results).and_then(|results| complete(results, asked))
-                };
-                ask.instrument(span)
-            })
+        Calls::observe_replicas(move || {
+            let all = weak.upgrade()?.all();
+            Some((all.iter().filter(|replica| replica.is_up()).count(), all.len()))
         });
-        let append = (0..replicas.len()).map(|first| {
-            let replicas = replicas.clone();
-            Batcher::spawn(MAX_BATCH, move |asked: Vec<(Vec<v1::ChatDraft>, Vec<Cause>)>| {
-                let replicas = replicas.clone();
-                let (rooms, causes): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-                let span = trace::calling(APPEND, causes.iter().flatten());
-                let ask = async move {
-                    let sizes: Vec<usize> = rooms.iter().map(Vec::len).collect();
-                    let drafts: Vec<v1::ChatDraft> = rooms.into_iter().flatten().collect();
-                    let mut results = Vec::with_capacity(drafts.len());
-                    for drafts in drafts.chunks(MAX_DRAFTS) {
-                        let call = replicas.call(first, |mut client| {
-                            let request = v1::AppendRequest { drafts: drafts.to_vec() };
-                            async move { client.append(request).await }
-                        });
-                        results.extend(complete(call.await?.results, drafts.len())?);
-                    }
-                    let mut results = results.into_iter();
-                    Ok(sizes.into_iter().map(|size| results.by_ref().take(size).collect()).collect())
-                };
-                ask.instrument(span)
-            })
-        });
-        Ok(Self { admit: admit.collect(), append: append.collect(), replicas })
+        Ok(Self { replicas, token })
+    }
+
+    /// Asks those as well that are found behind these names, from the moment on in which they are.
+    #[must_use]
+    pub fn follow(self, names: Vec<Name>, look_ups: &LookUps) -> Self {
+        for name in names {
+            let (replicas, token) = (Arc::downgrade(&self.replicas), self.token.clone());
+            tokio::spawn(names::follow(replicas, name, look_ups.clone(), token));
+        }
+        self
     }
 
     /// From now on knows by itself which replicas are up. Not for one inside the process, which is up if anything is.
@@ -147,8 +127,8 @@ impl Authority {
     /// # Errors
     /// When no replica has answered in time.
     pub async fn admit(&self, admission: v1::Admission) -> Result<v1::Admitted, Away> {
-        let first = self.replicas.first(admission.code.as_bytes());
-        self.admit[first].ask((admission, Cause::of(Span::current()))).await
+        let first = self.replicas.first(admission.code.as_bytes())?;
+        first.desk.admit.ask((admission, Cause::of(Span::current()))).await
     }
 
     /// Stores messages of one room; `causes` is what is traced of them.
@@ -161,7 +141,8 @@ impl Authority {
         drafts: Vec<v1::ChatDraft>,
         causes: Vec<Cause>,
     ) -> Result<Vec<v1::Appended>, Away> {
-        self.append[self.replicas.first(room)].ask((drafts, causes)).await
+        let first = self.replicas.first(room)?;
+        first.desk.append.ask((drafts, causes)).await
     }
 
     /// Makes any call about `key`, on the replica that serves it, else on another.
@@ -172,7 +153,60 @@ impl Authority {
     where
         F: Future<Output = Result<tonic::Response<A>, Status>>,
     {
-        self.replicas.call(self.replicas.first(key), call).await
+        self.replicas.call(&self.replicas.first(key)?, call).await
+    }
+}
+
+/// What waits for one replica. It goes with it, when nobody waits any more: who waits holds the replica.
+struct Desk {
+    admit: Batcher<(v1::Admission, Cause), v1::Admitted>,
+    append: Batcher<(Vec<v1::ChatDraft>, Vec<Cause>), Vec<v1::Appended>>,
+}
+
+impl Desk {
+    /// The desk of `first`, which is asked before the others are.
+    fn new(replicas: Weak<Replicas>, first: Weak<Replica>) -> Self {
+        let both = move || replicas.upgrade().zip(first.upgrade()).ok_or(Away);
+        let admit = {
+            let both = both.clone();
+            move |asked: Vec<(v1::Admission, Cause)>| {
+                let both = both();
+                let (admissions, causes): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+                let span = trace::calling(ADMIT, &causes);
+                let ask = async move {
+                    let (replicas, first) = both?;
+                    let asked = admissions.len();
+                    let call = replicas.call(&first, |mut client| {
+                        let request = v1::AdmitRequest { admissions: admissions.clone() };
+                        async move { client.admit(request).await }
+                    });
+                    call.await.map(|reply| reply.results).and_then(|results| complete(results, asked))
+                };
+                ask.instrument(span)
+            }
+        };
+        let append = move |asked: Vec<(Vec<v1::ChatDraft>, Vec<Cause>)>| {
+            let both = both();
+            let (rooms, causes): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+            let span = trace::calling(APPEND, causes.iter().flatten());
+            let ask = async move {
+                let (replicas, first) = both?;
+                let sizes: Vec<usize> = rooms.iter().map(Vec::len).collect();
+                let drafts: Vec<v1::ChatDraft> = rooms.into_iter().flatten().collect();
+                let mut results = Vec::with_capacity(drafts.len());
+                for drafts in drafts.chunks(MAX_DRAFTS) {
+                    let call = replicas.call(&first, |mut client| {
+                        let request = v1::AppendRequest { drafts: drafts.to_vec() };
+                        async move { client.append(request).await }
+                    });
+                    results.extend(complete(call.await?.results, drafts.len())?);
+                }
+                let mut results = results.into_iter();
+                Ok(sizes.into_iter().map(|size| results.by_ref().take(size).collect()).collect())
+            };
+            ask.instrument(span)
+        };
+        Self { admit: Batcher::spawn(MAX_BATCH, admit), append: Batcher::spawn(MAX_BATCH, append) }
     }
 }
 
@@ -190,6 +224,6 @@ fn complete<T>(results: Vec<T>, asked: usize) -> Result<Vec<T>, Away> {
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("replicas", &self.replicas.len()).finish_non_exhaustive()
+        f.debug_struct("Authority").field("replicas", &self.replicas.all().len()).finish_non_exhaustive()
     }
 }

@@ -2,10 +2,11 @@
 //! option's name and what is allowed, before anything binds.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::authority::names::Name;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use http::Uri;
@@ -22,7 +23,8 @@ pub struct Config {
     /// Where WebSockets are served; port 0 takes any free one.
     #[arg(long, env = "STREAMIT_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8001")]
     pub listen: SocketAddr,
-    /// Where the api's replicas are reached (gRPC): `http://` or `https://`, separated by commas.
+    /// Where the api's replicas are reached (gRPC): `http://` or `https://`, separated by commas. With `dns+` before
+    /// it, each address of the name is a replica, and it is looked up again and again.
     #[arg(
         long,
         env = "STREAMIT_API_GRPC",
@@ -101,15 +103,11 @@ impl Config {
     pub fn check(&self) -> anyhow::Result<()> {
         self.redis_url()?;
         let apis = self.apis()?;
-        let is_local = |api: &Uri| {
-            let host = api.host().unwrap_or_default().trim_matches(['[', ']']);
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        };
         ensure!(
-            self.grpc_token()?.is_some() || apis.iter().all(is_local),
+            self.grpc_token()?.is_some() || apis.iter().all(Api::is_local),
             "STREAMIT_GRPC_TOKEN (--grpc-token) is required, since STREAMIT_API_GRPC names an api that is not on loopback"
         );
-        self.endpoints()?;
+        self.reaches()?;
         Ok(())
     }
 
@@ -117,25 +115,32 @@ impl Config {
     ///
     /// # Errors
     /// When an address is none, a file can't be read or holds something else, or one option needs another.
-    pub fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
+    pub fn reaches(&self) -> anyhow::Result<Vec<Reach>> {
         const UNFIT: &str = "STREAMIT_API_CA, STREAMIT_API_CERT and STREAMIT_API_KEY can't be used for https:// in STREAMIT_API_GRPC";
         let apis = self.apis()?;
-        let is_tls = |api: &Uri| api.scheme_str() == Some("https");
         let tls = self.tls()?;
         ensure!(
-            tls.is_none() || apis.iter().any(is_tls),
+            tls.is_none() || apis.iter().any(Api::is_tls),
             "STREAMIT_API_CA, STREAMIT_API_CERT and STREAMIT_API_KEY are for https:// in STREAMIT_API_GRPC, which has none"
         );
         let tls = tls.unwrap_or_else(|| ClientTlsConfig::new().with_enabled_roots()).timeout(HANDSHAKE);
-        let endpoint = |api: Uri| {
-            let is_tls = is_tls(&api);
-            let endpoint = Endpoint::from(api);
-            if !is_tls {
-                return Ok(endpoint);
-            }
-            endpoint.tls_config(tls.clone()).context(UNFIT)
+        let reach = |api: Api| {
+            let tls = api.is_tls().then(|| tls.clone());
+            let endpoint = match &api {
+                Api::At(uri) => match tls {
+                    Some(tls) => Endpoint::from(uri.clone()).tls_config(tls),
+                    None => Ok(Endpoint::from(uri.clone())),
+                },
+                Api::Behind { host, port, .. } => {
+                    let name = Name::new(host, *port, tls);
+                    // Any address will do to see whether one could be reached.
+                    name.endpoint((Ipv4Addr::LOCALHOST, *port).into()).context(UNFIT)?;
+                    return Ok(Reach::Behind(name));
+                }
+            };
+            Ok(Reach::At(Box::new(endpoint.context(UNFIT)?)))
         };
-        apis.into_iter().map(endpoint).collect()
+        apis.into_iter().map(reach).collect()
     }
 
     /// What is said of TLS, if anything is. An empty variable counts as unset.
@@ -177,22 +182,15 @@ impl Config {
         Ok(url)
     }
 
-    /// The api's replicas.
+    /// Where the api's replicas are.
     ///
     /// # Errors
     /// When there is none, or one is not a URL.
-    pub fn apis(&self) -> anyhow::Result<Vec<Uri>> {
-        const ALLOWED: &str = "STREAMIT_API_GRPC (--api-grpc) must list http://HOST:PORT or https://HOST:PORT, separated by commas";
+    pub fn apis(&self) -> anyhow::Result<Vec<Api>> {
+        const ALLOWED: &str = "STREAMIT_API_GRPC (--api-grpc) must list http://HOST:PORT or https://HOST:PORT, dns+http://NAME:PORT or dns+https://NAME:PORT, separated by commas";
         let entries = self.api_grpc.iter().map(|entry| entry.trim()).filter(|entry| !entry.is_empty());
-        let apis: Vec<Uri> = entries
-            .map(|entry| {
-                let uri: Uri = entry.parse().map_err(|_| anyhow::anyhow!("{ALLOWED}; `{entry}` is none"))?;
-                ensure!(
-                    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some(),
-                    "{ALLOWED}; `{entry}` is none"
-                );
-                Ok(uri)
-            })
+        let apis: Vec<Api> = entries
+            .map(|entry| Api::parse(entry).with_context(|| format!("{ALLOWED}; `{entry}` is none")))
             .collect::<anyhow::Result<_>>()?;
         ensure!(!apis.is_empty(), ALLOWED);
         Ok(apis)
@@ -211,6 +209,66 @@ impl Config {
     pub fn drain(&self) -> Drain {
         Drain::within(Duration::from_secs(u64::from(self.drain_seconds)))
     }
+}
+
+/// Where replicas of the api are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// One, at this URL.
+    At(Uri),
+    /// One at each address of a name.
+    Behind {
+        /// The name.
+        host: String,
+        /// The port of each.
+        port: u16,
+        /// Whether they are spoken to over TLS.
+        is_tls: bool,
+    },
+}
+
+impl Api {
+    fn parse(entry: &str) -> Option<Self> {
+        let uri: Uri = entry.parse().ok()?;
+        let host = uri.host().filter(|host| !host.is_empty())?;
+        let is_tls = match uri.scheme_str()? {
+            "http" | "https" => return Some(Self::At(uri)),
+            "dns+http" => false,
+            "dns+https" => true,
+            _ => return None,
+        };
+        // An address has no addresses, a path and a password lead nowhere, and DNS tells no port.
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let is_name = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
+        let port = uri.port_u16().filter(|port| *port != 0)?;
+        let has_user = uri.authority()?.as_str().contains('@');
+        (is_bare && is_name && !has_user).then(|| Self::Behind { host: host.to_owned(), port, is_tls })
+    }
+
+    fn is_tls(&self) -> bool {
+        match self {
+            Self::At(uri) => uri.scheme_str() == Some("https"),
+            Self::Behind { is_tls, .. } => *is_tls,
+        }
+    }
+
+    /// Whether it is on this machine for sure. What a name leads to is for others to say, but for one.
+    fn is_local(&self) -> bool {
+        let host = match self {
+            Self::At(uri) => uri.host().unwrap_or_default().trim_matches(['[', ']']),
+            Self::Behind { host, .. } => host,
+        };
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+/// How replicas of the api are reached.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    /// One of them.
+    At(Box<Endpoint>),
+    /// Those behind a name.
+    Behind(Name),
 }
 
 /// The path that was given, if it was.
@@ -258,7 +316,7 @@ mod tests {
     fn defaults_are_those_of_the_contract() {
         let config = parse(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8001");
-        assert_eq!(config.apis().unwrap(), ["http://127.0.0.1:50051"]);
+        assert_eq!(config.apis().unwrap(), [Api::At("http://127.0.0.1:50051".parse().unwrap())]);
         let drain = config.drain();
         assert_eq!((drain.unready.as_secs(), drain.spread.as_secs(), drain.deadline.as_secs()), (2, 15, 20));
     }
@@ -290,5 +348,44 @@ mod tests {
         assert!(with(&["--api-grpc", "http://api:1"]).unwrap_err().contains("STREAMIT_GRPC_TOKEN"));
         assert!(with(&["--api-grpc", "http://api:1", "--grpc-token", "t"]).is_ok());
         assert!(with(&["--api-grpc", "http://[::1]:1,http://localhost:2"]).is_ok());
+        assert!(
+            with(&["--api-grpc", "http://[::1]:1,dns+http://api:2"])
+                .unwrap_err()
+                .contains("STREAMIT_GRPC_TOKEN")
+        );
+        assert!(with(&["--api-grpc", "dns+http://localhost:2,http://[::1]:1"]).is_ok());
+    }
+
+    #[test]
+    fn apis_are_listed_or_found_behind_a_name() {
+        let apis = |list: &str| parse(&["--api-grpc", list]).unwrap().apis();
+        let behind = |host: &str, is_tls| Api::Behind { host: host.to_owned(), port: 50051, is_tls };
+        assert_eq!(
+            apis("dns+http://api-grpc:50051, http://127.0.0.1:1 ,dns+https://api.example.:50051/").unwrap(),
+            [
+                behind("api-grpc", false),
+                Api::At("http://127.0.0.1:1".parse().unwrap()),
+                behind("api.example.", true)
+            ]
+        );
+        for wrong in [
+            "dns+http://api",
+            "dns+http://api:0",
+            "dns+http://api:99999",
+            "dns+http://:50051",
+            "dns+http://127.0.0.1:1",
+            "dns+https://[::1]:1",
+            "dns+http://user@api:1",
+            "dns+http://api:1/path",
+            "dns+http://api:1?query",
+            "dns+ftp://api:1",
+            "dns://api:1",
+            "dns+http//api:1",
+        ] {
+            let error = apis(wrong).unwrap_err().to_string();
+            for word in ["STREAMIT_API_GRPC", "dns+http://NAME:PORT", wrong] {
+                assert!(error.contains(word), "{error} lacks {word}");
+            }
+        }
     }
 }

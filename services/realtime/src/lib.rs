@@ -34,11 +34,12 @@ use streamit_telemetry::{SharedClock, SharedEntropy};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use app::App;
 use authority::Authority;
-use config::{Config, Drain, Public};
+use authority::names::LookUps;
+use config::{Config, Drain, Public, Reach};
 use node::steady::steadily;
 use node::{Node, Parts, lease, repair};
 
@@ -140,13 +141,19 @@ async fn keys(node: &Node, stop: &CancellationToken) {
     }
 }
 
-/// The channels to the api's replicas.
+/// The api's replicas, those that are listed and those that are found behind names.
 ///
 /// # Errors
-/// When an address can't be one, or what is said of TLS can't be used.
-pub fn channels(config: &Config) -> anyhow::Result<Vec<(String, Channel)>> {
-    let channel = |api: Endpoint| (api.uri().to_string(), patient(api).connect_lazy());
-    Ok(config.endpoints()?.into_iter().map(channel).collect())
+/// When an address can't be one, or what is said of TLS or the token can't be used.
+fn authority(config: &Config) -> anyhow::Result<Authority> {
+    let (mut channels, mut names) = (Vec::new(), Vec::new());
+    for api in config.reaches()? {
+        match api {
+            Reach::At(api) => channels.push((api.uri().to_string(), patient(*api).connect_lazy())),
+            Reach::Behind(name) => names.push(name),
+        }
+    }
+    Ok(Authority::new(channels, config.grpc_token()?)?.watch().follow(names, &LookUps::default()))
 }
 
 /// How connections to a replica are made and kept.
@@ -170,7 +177,7 @@ pub async fn connect(
     entropy: SharedEntropy,
 ) -> anyhow::Result<Realtime> {
     config.check()?;
-    let api = Authority::new(channels(config)?, config.grpc_token()?)?.watch();
+    let api = authority(config)?;
     let bus = RedisRooms::connect(
         config.redis_url()?,
         RedisOptions::default(),

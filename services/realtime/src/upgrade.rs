@@ -81,6 +81,13 @@ pub async fn upgrade(
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
     };
+    // Before the upgrade a proxy can ask the next node, after it nobody can. It need not know that this one is not ready, and
+    // one that sends people where the fewest are would send all of them back here.
+    if app.node.is_shut() && Peer::is_proxied(&parts, &app.trusted_proxies) {
+        let mut response = problem(Code::TryAgain);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        return response;
+    }
     let (token, resume) = query(parts.uri.query().unwrap_or_default());
     let address = Peer::of_request(&parts, &app.trusted_proxies);
     drop(parts); // whoever waits at the door holds what is needed of them, and no more

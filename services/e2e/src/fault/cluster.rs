@@ -13,6 +13,7 @@ use url::Url;
 
 use self::start::{Api, Database, Node};
 use super::{Lane, Link, Postgres, redis_says};
+use crate::balancer::{Balancer, Kind};
 use crate::{Ended, Plan, Program, System, redis, until};
 
 /// How many lines of each log explain a failure.
@@ -25,6 +26,7 @@ const LAST_WORDS: usize = 40;
 #[derive(Debug)]
 pub struct Cluster {
     // Dropped in this order: the directory goes with the system, and PostgreSQL works in it.
+    balancer: Option<Balancer>,
     postgres: Option<Mutex<Postgres>>,
     database_url: Url,
     redis: Mutex<Option<(Program, SocketAddr)>>,
@@ -43,7 +45,7 @@ impl Cluster {
     /// # Panics
     /// When it can't be started; with the logs.
     pub async fn start(plan: Plan) -> Self {
-        start::start(plan, Database::Shared).await.unwrap_or_else(|why| panic!("{why}"))
+        start::start(plan, Database::Shared, None).await.unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// Starts a planned cluster with a PostgreSQL of its own, which may then be stopped.
@@ -51,7 +53,24 @@ impl Cluster {
     /// # Panics
     /// When it can't be started; with the logs.
     pub async fn with_postgres(plan: Plan) -> Self {
-        start::start(plan, Database::Own).await.unwrap_or_else(|why| panic!("{why}"))
+        start::start(plan, Database::Own, None).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Starts a planned cluster behind a balancer, which is all that people see of it.
+    ///
+    /// # Panics
+    /// When it can't be started; with the logs.
+    pub async fn behind(kind: Kind, plan: Plan) -> Self {
+        start::start(plan, Database::Shared, Some(kind)).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// The balancer in front of it.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn balancer(&self) -> &Balancer {
+        self.balancer.as_ref().expect("the cluster was started behind a balancer")
     }
 
     /// How many realtime nodes there are.
@@ -195,6 +214,21 @@ impl Cluster {
         served.is_ready().await.unwrap_or_else(|why| panic!("{why}"));
     }
 
+    /// Asks an api to stop, and waits until it has; how it ended.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn stop_api(&self, api: usize) -> Ended {
+        let process = self.system.api(api);
+        process.terminate();
+        let ended = process.ended().await;
+        self.apis[api].front.leads_to(None);
+        for node in &self.nodes {
+            node.apis[api].leads_to(None);
+        }
+        ended
+    }
+
     /// Ends an api at once.
     pub fn kill_api(&self, api: usize) {
         self.apis[api].front.leads_to(None);
@@ -312,7 +346,7 @@ impl Cluster {
     #[must_use]
     pub fn last_words(&self) -> String {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut words = String::new();
+        let mut words = self.balancer.as_ref().map_or_else(String::new, Balancer::last_words);
         for name in names {
             let log = std::fs::read(self.system.home().join(format!("{name}.stderr"))).unwrap_or_default();
             let log = String::from_utf8_lossy(&log);

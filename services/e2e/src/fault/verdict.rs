@@ -80,6 +80,12 @@ impl Verdict {
         text
     }
 
+    /// The last lines of every log.
+    #[must_use]
+    pub fn last_words(&self) -> &str {
+        &self.last_words
+    }
+
     /// How many messages are stored.
     #[must_use]
     pub fn messages(&self) -> usize {

@@ -3,20 +3,23 @@
 //! A replica is up or down, and only a probe says so: a cheap call, several times a second, that anything alive
 //! answers. A call that takes long (a slow commit) is therefore no sign of death, while calls that are under way on a
 //! replica that went down are made on another at once. When none is up, a call fails before it is made.
+//!
+//! Those that are listed are there for good. Those that were found behind a name (`names`) come and go.
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use streamit_wire::v1;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
-use super::Client;
+use super::{Client, Desk};
 use crate::metrics::Calls;
 use crate::room::effect::Away;
 
@@ -34,10 +37,16 @@ const TOTAL: Duration = Duration::from_millis(4_500);
 /// For how long a replica that took too long, or could not, is asked last, in milliseconds.
 const SLOW_MS: u64 = 3_000;
 
-struct Replica {
-    name: String,
+pub(super) struct Replica {
+    pub(super) name: String,
     client: Client,
+    /// What waits to be asked of it. Whoever waits holds the replica.
+    pub(super) desk: Desk,
     is_up: watch::Sender<bool>,
+    /// Whether it serves keys. A new one does so from its first answer on.
+    is_in: AtomicBool,
+    /// Told when it goes down or can't be reached: who found it had better look again.
+    finder: Option<Arc<Notify>>,
     /// Probe now: a call has failed.
     look: Notify,
     /// When it answered anything last, and until when it is asked last, in milliseconds since `start`.
@@ -46,14 +55,31 @@ struct Replica {
 }
 
 impl Replica {
+    pub(super) fn is_up(&self) -> bool {
+        *self.is_up.borrow()
+    }
+
+    fn is_in(&self) -> bool {
+        self.is_in.load(Ordering::Acquire)
+    }
+
     fn is_known_to_be(&self, up: bool) {
         if self.is_up.send_replace(up) == up {
             return;
         }
-        if up {
+        if !up {
+            self.look_again();
+            tracing::warn!(replica = self.name, "an api replica does not answer; the others are asked");
+        } else if self.is_in.swap(true, Ordering::AcqRel) {
             tracing::info!(replica = self.name, "an api replica answers again");
         } else {
-            tracing::warn!(replica = self.name, "an api replica does not answer; the others are asked");
+            tracing::info!(replica = self.name, "a new api replica is asked from now on");
+        }
+    }
+
+    fn look_again(&self) {
+        if let Some(finder) = &self.finder {
+            finder.notify_one();
         }
     }
 }
@@ -70,105 +96,138 @@ enum Failed {
 
 /// All replicas.
 pub(super) struct Replicas {
-    all: Vec<Replica>,
+    all: RwLock<Arc<[Arc<Replica>]>>,
     start: Instant,
     calls: Calls,
 }
 
 impl Replicas {
     /// Replicas that are taken to be up until a probe says otherwise.
-    pub(super) fn new(clients: Vec<(String, Client)>, calls: Calls) -> Self {
-        let of = |(name, client)| Replica {
-            name,
-            client,
-            is_up: watch::Sender::new(true),
-            look: Notify::new(),
-            heard: AtomicU64::new(0),
-            slow_until: AtomicU64::new(0),
-        };
-        Self { all: clients.into_iter().map(of).collect(), start: Instant::now(), calls }
+    pub(super) fn new(clients: Vec<(String, Client)>, calls: Calls) -> Arc<Self> {
+        Arc::new_cyclic(|me| {
+            let listed = clients.into_iter().map(|(name, client)| replica(me, name, client, None));
+            Self { all: RwLock::new(listed.collect()), start: Instant::now(), calls }
+        })
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.all.len()
+    /// Takes in another one, which serves keys as soon as a probe says that it is up. Whoever found it is told by
+    /// `finder` when to look again. Nothing happens when it is here already.
+    pub(super) fn add(self: &Arc<Self>, name: String, client: Client, finder: &Arc<Notify>) {
+        let mut all = self.all.write();
+        if all.iter().any(|replica| replica.name == name) {
+            return;
+        }
+        let new = replica(&Arc::downgrade(self), name, client, Some(finder.clone()));
+        tokio::spawn(watch_one(Arc::downgrade(self), Arc::downgrade(&new)));
+        *all = all.iter().cloned().chain([new]).collect();
     }
 
-    /// How many are up.
-    pub(super) fn count_up(&self) -> usize {
-        self.all.iter().filter(|replica| *replica.is_up.borrow()).count()
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_up(&self, i: usize) -> bool {
-        *self.all[i].is_up.borrow()
-    }
-
-    /// Probes every replica for as long as somebody holds them.
-    pub(super) fn watch(self: &Arc<Self>) {
-        for i in 0..self.all.len() {
-            tokio::spawn(watch_one(Arc::downgrade(self), i));
+    /// Forgets some of those that `finder` has found. What waits for one of them is asked of the others.
+    pub(super) fn retain(&self, finder: &Arc<Notify>, keep: impl Fn(&Replica) -> bool) {
+        let is_theirs = |replica: &Replica| replica.finder.as_ref().is_some_and(|f| Arc::ptr_eq(f, finder));
+        let mut all = self.all.write();
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            all.iter().cloned().partition(|replica| !is_theirs(replica) || keep(replica));
+        for replica in &gone {
+            tracing::info!(
+                replica = replica.name,
+                "an api replica is gone, and its name leads there no more"
+            );
+        }
+        if !gone.is_empty() {
+            *all = kept.into();
         }
     }
 
-    /// The replica for a key: the one whose name and the key hash highest, so that the loss of one moves only its own.
-    pub(super) fn first(&self, key: &[u8]) -> usize {
-        let weight = |replica: &Replica| {
+    /// Those that are here now.
+    pub(super) fn all(&self) -> Arc<[Arc<Replica>]> {
+        self.all.read().clone()
+    }
+
+    /// Those that `finder` has found.
+    pub(super) fn found(&self, finder: &Arc<Notify>) -> Vec<Arc<Replica>> {
+        let is_theirs =
+            |replica: &&Arc<Replica>| replica.finder.as_ref().is_some_and(|f| Arc::ptr_eq(f, finder));
+        self.all().iter().filter(is_theirs).cloned().collect()
+    }
+
+    /// Probes every replica that is listed, for as long as somebody holds them.
+    pub(super) fn watch(self: &Arc<Self>) {
+        for replica in self.all().iter().filter(|replica| replica.finder.is_none()) {
+            tokio::spawn(watch_one(Arc::downgrade(self), Arc::downgrade(replica)));
+        }
+    }
+
+    /// The replica for a key: the one whose name and the key hash highest, so that the loss of one moves only its own,
+    /// and a new one takes only its own.
+    ///
+    /// # Errors
+    /// When there is none: no name leads anywhere yet.
+    pub(super) fn first(&self, key: &[u8]) -> Result<Arc<Replica>, Away> {
+        let weight = |replica: &Arc<Replica>| {
             let mut hasher = DefaultHasher::new();
             (&replica.name, key).hash(&mut hasher);
             hasher.finish()
         };
-        (0..self.all.len()).max_by_key(|i| weight(&self.all[*i])).unwrap_or(0)
+        let all = self.all();
+        all.iter()
+            .filter(|replica| replica.is_in())
+            .max_by_key(|replica| weight(replica))
+            .cloned()
+            .ok_or(Away)
     }
 
     /// Makes a call on `first` if it is up, else on another.
-    pub(super) async fn call<A, F>(&self, first: usize, call: impl Fn(Client) -> F) -> Result<A, Away>
+    pub(super) async fn call<A, F>(&self, first: &Arc<Replica>, call: impl Fn(Client) -> F) -> Result<A, Away>
     where
         F: Future<Output = Result<tonic::Response<A>, Status>>,
     {
         timeout(TOTAL, self.tries(first, call)).await.unwrap_or(Err(Away))
     }
 
-    async fn tries<A, F>(&self, first: usize, call: impl Fn(Client) -> F) -> Result<A, Away>
+    async fn tries<A, F>(&self, first: &Arc<Replica>, call: impl Fn(Client) -> F) -> Result<A, Away>
     where
         F: Future<Output = Result<tonic::Response<A>, Status>>,
     {
         // Those that can't be reached are asked a second time: one that was just restarted refuses the first try on its
         // old connection. Whoever said no, or is slow, would only be burdened.
         let mut again = Vec::new();
-        for (tries, i) in self.order(first).into_iter().enumerate() {
+        for (tries, replica) in self.order(first).into_iter().enumerate() {
             if tries > 0 {
                 self.calls.retried();
             }
-            match self.ask(i, call(self.all[i].client.clone())).await {
+            match self.ask(&replica, call(replica.client.clone())).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::ForGood) => return Err(Away),
                 Err(Failed::Here) => {}
-                Err(Failed::OnTheWay) => again.push(i),
+                Err(Failed::OnTheWay) => again.push(replica),
             }
         }
-        for i in again {
-            if let Ok(answer) = self.ask(i, call(self.all[i].client.clone())).await {
+        for replica in again {
+            if let Ok(answer) = self.ask(&replica, call(replica.client.clone())).await {
                 return Ok(answer);
             }
         }
         Err(Away)
     }
 
-    /// Every replica: `first`, then the others in turn; those that were slow come last.
-    fn order(&self, first: usize) -> Vec<usize> {
-        let (now, count) = (self.uptime_ms(), self.all.len());
-        let mut order: Vec<usize> = (0..count).map(|i| (first + i) % count).collect();
-        order.sort_by_key(|i| self.all[*i].slow_until.load(Ordering::Relaxed) > now);
+    /// Every replica: `first` if it is still here, then the others in turn; those that were slow come last.
+    fn order(&self, first: &Arc<Replica>) -> Vec<Arc<Replica>> {
+        let (now, all) = (self.uptime_ms(), self.all());
+        let start = all.iter().position(|replica| Arc::ptr_eq(replica, first)).unwrap_or(0);
+        let (before, after) = all.split_at(start);
+        let mut order: Vec<_> =
+            after.iter().chain(before).filter(|replica| replica.is_in()).cloned().collect();
+        order.sort_by_key(|replica| replica.slow_until.load(Ordering::Relaxed) > now);
         order
     }
 
     /// One try, given up when it takes too long or the replica goes down meanwhile.
     async fn ask<A>(
         &self,
-        i: usize,
+        replica: &Replica,
         call: impl Future<Output = Result<tonic::Response<A>, Status>>,
     ) -> Result<A, Failed> {
-        let replica = &self.all[i];
         let mut is_up = replica.is_up.subscribe();
         let answer = tokio::select! {
             biased;
@@ -199,6 +258,7 @@ impl Replicas {
             }
             Ok(Err(status)) => {
                 replica.look.notify_one();
+                replica.look_again();
                 tracing::debug!(replica = replica.name, code = %status.code(), message = status.message(), "an api replica can't be reached");
                 Err(Failed::OnTheWay)
             }
@@ -251,12 +311,25 @@ impl Replicas {
     }
 }
 
+fn replica(all: &Weak<Replicas>, name: String, client: Client, finder: Option<Arc<Notify>>) -> Arc<Replica> {
+    let is_listed = finder.is_none();
+    Arc::new_cyclic(|me| Replica {
+        name,
+        client,
+        desk: Desk::new(all.clone(), me.clone()),
+        is_up: watch::Sender::new(is_listed),
+        is_in: AtomicBool::new(is_listed),
+        finder,
+        look: Notify::new(),
+        heard: AtomicU64::new(0),
+        slow_until: AtomicU64::new(0),
+    })
+}
+
 /// Probes one replica until nobody needs to know.
-async fn watch_one(replicas: Weak<Replicas>, i: usize) {
-    loop {
-        let Some(held) = replicas.upgrade() else { return };
-        let replica = &held.all[i];
-        held.probe(replica).await;
+async fn watch_one(replicas: Weak<Replicas>, replica: Weak<Replica>) {
+    while let (Some(replicas), Some(replica)) = (replicas.upgrade(), replica.upgrade()) {
+        replicas.probe(&replica).await;
         tokio::select! {
             () = sleep(PROBE) => {}
             () = replica.look.notified() => {}

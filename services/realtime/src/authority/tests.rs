@@ -20,10 +20,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// An api that knows nothing, and how often it was asked to store something.
 #[derive(Clone, Default)]
-struct Fake {
-    takes: Duration,
-    appends: Arc<AtomicUsize>,
-    keys: Arc<Mutex<Vec<String>>>,
+pub(super) struct Fake {
+    pub(super) takes: Duration,
+    pub(super) admits: Arc<AtomicUsize>,
+    pub(super) appends: Arc<AtomicUsize>,
+    pub(super) keys: Arc<Mutex<Vec<String>>>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -36,6 +37,8 @@ impl Service for Fake {
 
     async fn admit(&self, request: Request<v1::AdmitRequest>) -> Reply<v1::AdmitReply> {
         let asked = request.into_inner().admissions;
+        self.admits.fetch_add(asked.len(), Ordering::SeqCst);
+        sleep(self.takes).await;
         let results =
             asked.into_iter().map(|asked| v1::Admitted { name: asked.code, ..v1::Admitted::default() });
         Ok(Response::new(v1::AdmitReply { results: results.collect() }))
@@ -166,7 +169,7 @@ fn api(lines: &[Line]) -> Authority {
 }
 
 /// Lets somebody into a room of this number; how long that took, and whether it was answered.
-async fn admitted(api: &Authority, room: usize) -> (Duration, bool) {
+pub(super) async fn admitted(api: &Authority, room: usize) -> (Duration, bool) {
     let begun = Instant::now();
     let answer = api.admit(v1::Admission { code: room.to_string(), ..v1::Admission::default() }).await;
     if let Ok(answer) = &answer {
@@ -200,7 +203,7 @@ fn longest(asked: &[(Duration, bool)]) -> Duration {
 }
 
 /// Waits until every call is answered.
-async fn answers(api: &Authority) {
+pub(super) async fn answers(api: &Authority) {
     while !join_all((0..20).map(|room| admitted(api, room))).await.iter().all(|(_, is_answered)| *is_answered)
     {
         sleep(Duration::from_millis(20)).await;
@@ -223,7 +226,7 @@ async fn a_replica_that_vanished_costs_nothing_after_the_first_second() {
         assert!(longest(&then) < SECOND / 2, "nobody waits any more: {:?}", longest(&then));
 
         line.heals();
-        let is_up = |i: usize| api.replicas.is_up(i);
+        let is_up = |i: usize| api.replicas.all()[i].is_up();
         while !(is_up(0) && is_up(1)) {
             sleep(Duration::from_millis(20)).await;
         }
@@ -260,7 +263,7 @@ async fn slow_is_not_dead_and_every_try_has_the_same_keys() {
 
     assert_eq!(stored.unwrap().len(), 2);
     assert_eq!(slow.appends.load(Ordering::SeqCst), 1, "a commit of a second is waited for");
-    assert!(api.replicas.is_up(0));
+    assert!(api.replicas.all()[0].is_up());
 
     // One that takes too long for one try is asked again, with what makes that harmless.
     let stuck = Fake { takes: SECOND * 60, ..Fake::default() };

@@ -14,6 +14,7 @@ mod link;
 mod pool;
 mod probe;
 mod quota;
+mod role;
 mod rooms;
 mod script;
 mod words;
@@ -135,6 +136,7 @@ impl RedisRooms {
         };
         let prober = probe::Prober {
             line: line.clone(),
+            pool: pool.clone(),
             pulse: pulse.clone(),
             room_clock: room_clock.clone(),
             process_clock: clock.clone(),

@@ -18,5 +18,6 @@ mod suite {
     mod rosters;
     mod round_trips;
     mod subscriptions;
+    mod switch_over;
     mod tls;
 }

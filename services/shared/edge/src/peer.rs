@@ -21,10 +21,13 @@ impl Peer {
     /// Who sent a request that `serve` (or axum with connect info) took in.
     #[must_use]
     pub fn of_request(parts: &Parts, trusted: &Proxies) -> Self {
-        // Without a socket (a request made inside the process) it is this machine.
-        let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let socket = socket.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip());
-        Self::of(socket, &parts.headers, trusted)
+        Self::of(socket(parts), &parts.headers, trusted)
+    }
+
+    /// Whether a trusted proxy has brought the request. It can take it elsewhere when it is refused here.
+    #[must_use]
+    pub fn is_proxied(parts: &Parts, trusted: &Proxies) -> bool {
+        trusted.contain(socket(parts).to_canonical()) && parts.headers.contains_key("x-forwarded-for")
     }
 
     fn of(socket: IpAddr, headers: &HeaderMap, trusted: &Proxies) -> Self {
@@ -50,6 +53,12 @@ impl Peer {
             }
         }
     }
+}
+
+/// Who is at the other end. Without a socket (a request made inside the process) it is this machine.
+fn socket(parts: &Parts) -> IpAddr {
+    let socket = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    socket.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |info| info.0.ip())
 }
 
 /// Walks `X-Forwarded-For` from the right, past trusted proxies. What stands left of the first untrusted hop was
@@ -117,6 +126,23 @@ mod tests {
         let trusted: Proxies = "10.0.0.1".parse().unwrap();
         assert!(Peer::of("10.0.0.1".parse().unwrap(), &headers, &trusted).is_tls);
         assert!(!Peer::of("10.0.0.2".parse().unwrap(), &headers, &trusted).is_tls);
+    }
+
+    #[test]
+    fn only_what_a_trusted_proxy_forwards_has_come_through_one() {
+        let is_proxied = |socket: &str, forwarded: Option<&str>, trusted: &str| {
+            let mut request = http::Request::new(());
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(socket.parse().unwrap(), 9)));
+            if let Some(forwarded) = forwarded {
+                request.headers_mut().insert("x-forwarded-for", forwarded.parse().unwrap());
+            }
+            Peer::is_proxied(&request.into_parts().0, &trusted.parse().unwrap())
+        };
+        assert!(is_proxied("10.0.0.1", Some("1.1.1.1"), "10.0.0.0/8"));
+        assert!(is_proxied("::ffff:10.0.0.1", Some("1.1.1.1"), "10.0.0.0/8"));
+        assert!(!is_proxied("10.0.0.1", None, "10.0.0.0/8"), "it asks for itself");
+        assert!(!is_proxied("10.0.0.1", Some("1.1.1.1"), ""));
+        assert!(!is_proxied("9.9.9.9", Some("1.1.1.1"), "10.0.0.0/8"));
     }
 
     #[test]

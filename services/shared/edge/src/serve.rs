@@ -4,7 +4,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -37,6 +36,8 @@ const BACKLOG: u32 = 8_192;
 const SHORTAGE: Duration = Duration::from_millis(50);
 /// How often it is told that connections are turned away.
 const TELL: Duration = Duration::from_secs(10);
+/// How long the first request of a connection may take to come after a stop.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// How long requests under way may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -73,6 +74,14 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
         }
         // Accepting takes from the task's budget, so a crowd at the door does not starve those who are in. Others are not let
         // in front after each newcomer: whoever asks for the node's health stands in the same line.
+    }
+    // Whoever stands in line has been told that he is connected, and may have asked already.
+    for _ in 0..BACKLOG {
+        let next = tokio::time::timeout(Duration::ZERO, listener.accept()).await;
+        let Ok(Ok((stream, peer))) = next else { break };
+        if let Some(seat) = seats.take() {
+            connections.spawn(connection(stream, peer, seat, router.clone(), shutdown.clone()));
+        }
     }
     drop(listener);
     connections.close();
@@ -143,10 +152,10 @@ async fn connection(
     // The timeout for headers begins with the first byte; who sends none, or stays undecided between two versions of HTTP,
     // would keep his seat for good.
     let patience = if seat.is_crowded() { HURRY } else { HEADERS };
-    let has_asked = Arc::<AtomicBool>::default();
+    let has_asked = Arc::new(CancellationToken::new());
     let asked = has_asked.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
+        asked.cancel();
         let (mut request, rest) = rest::keep(request);
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(seat.clone());
@@ -166,7 +175,7 @@ async fn connection(
     tokio::pin!(serving);
     let silence = async {
         tokio::time::sleep(patience).await;
-        if has_asked.load(Ordering::Relaxed) {
+        if has_asked.is_cancelled() {
             std::future::pending::<()>().await;
         }
     };
@@ -174,8 +183,16 @@ async fn connection(
         ended = serving.as_mut() => ended,
         () = silence => return tracing::debug!("a connection asked for nothing"),
         () = shutdown.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+            // What has not asked for anything yet would be closed at once, while its request may be on its way; and a proxy that
+            // has sent one must not send it elsewhere.
+            let asks = tokio::time::timeout(ON_ITS_WAY, has_asked.cancelled());
+            tokio::select! {
+                ended = serving.as_mut() => ended,
+                _ = asks => {
+                    serving.as_mut().graceful_shutdown();
+                    serving.await
+                }
+            }
         }
     };
     if let Err(error) = ended {
@@ -196,6 +213,32 @@ mod tests {
         let router = Router::new().route("/", get(|| async { "here" }));
         tokio::spawn(serve(listener, router, CancellationToken::new()));
         address
+    }
+
+    #[tokio::test]
+    async fn who_had_come_before_a_stop_is_still_served() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let stop = CancellationToken::new();
+        let mut come = vec![TcpStream::connect(address).await.unwrap()];
+        let mut serving = tokio::spawn(serve(listener, router, stop.clone()));
+        // That one has been taken and has asked for nothing yet when the stop comes; the others still stand in line.
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut serving).await.is_err());
+        stop.cancel();
+        for _ in 0..10 {
+            let stream = std::net::TcpStream::connect(address).unwrap(); // without giving way to the server
+            stream.set_nonblocking(true).unwrap();
+            come.push(TcpStream::from_std(stream).unwrap());
+        }
+        for stream in &mut come {
+            stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 405"), "{answer:?}");
+        }
+        serving.await.unwrap();
+        assert!(TcpStream::connect(address).await.is_err(), "it listens no more");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::{Cluster, again_and_again};
+use crate::balancer::{Balancer, Kind, Places};
 use crate::fault::{Postgres, Proxy};
 use crate::system::{Engine, Served, signing_keys};
 use crate::{Plan, Program, System, guard, postgres, program, redis};
@@ -43,7 +44,8 @@ pub(super) enum Database {
     Own,
 }
 
-pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, String> {
+pub(super) async fn start(plan: Plan, database: Database, behind: Option<Kind>) -> Result<Cluster, String> {
+    let places = behind.is_some().then(Places::new);
     let Engine::Cluster { apis, nodes } = plan.engine else {
         return Err("the standalone program has no lines to break".to_owned());
     };
@@ -64,7 +66,7 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
     let database_url = Url::parse(&database_url).map_err(|error| error.to_string())?;
 
     let env = plan.env("STREAMIT_LISTEN", "127.0.0.1:0").env("STREAMIT_GRPC_LISTEN", "127.0.0.1:0");
-    let plan_api = async |_| {
+    let plan_api = async |i: usize| {
         let (redis, database) =
             (proxy(Some(redis_at)).await?, proxy(Some(address_of(&database_url)?)).await?);
         let (front, sockets) = (proxy(None).await?, proxy(None).await?);
@@ -74,6 +76,13 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
             .env("REDIS_URL", &format!("redis://{}", redis.address()))
             .env("DATABASE_URL", &with_address(&database_url, database.address())?)
             .env("STREAMIT_SIGNING_KEYS", &keys.display().to_string());
+        let env = match &places {
+            // Pages find the nodes where they came from, and the balancer finds the api again when it was restarted.
+            Some(places) => {
+                env.env("STREAMIT_PUBLIC_WS_URL", "").env("STREAMIT_LISTEN", &places.api(i).to_string())
+            }
+            None => env,
+        };
         Ok::<_, String>(Api { env: env.env, front, sockets, redis, database })
     };
     let apis = try_join_all((0..apis).map(plan_api)).await?;
@@ -89,6 +98,12 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
             .env("STREAMIT_API_GRPC", &grpc.join(","))
             .env("STREAMIT_ALLOWED_ORIGINS", &origins.join(","))
             .env("STREAMIT_NODE_ID", &format!("node-{i}"));
+        let env = match &places {
+            Some(places) => {
+                env.env("STREAMIT_ALLOWED_ORIGINS", "").env("STREAMIT_LISTEN", &places.node(i).to_string())
+            }
+            None => env,
+        };
         Ok::<_, String>(Node { env: env.env, front, redis, apis })
     };
     let nodes = try_join_all((0..nodes).map(plan_node)).await?;
@@ -116,10 +131,16 @@ pub(super) async fn start(plan: Plan, database: Database) -> Result<Cluster, Str
         api.sockets.leads_to(Some(node.front.address()));
     }
 
+    let balancer = match (behind, places) {
+        (Some(kind), Some(places)) => Some(Balancer::start(kind, &places, home.path()).await?),
+        _ => None,
+    };
+    let door = balancer.as_ref().map(|balancer| balancer.address().to_string());
     let names = (0..apis.len()).map(|i| format!("api-{i}"));
     let names = names.chain((0..nodes.len()).map(|i| format!("node-{i}"))).collect();
     Ok(Cluster {
-        system: System::of(served_apis, served_nodes, home),
+        balancer,
+        system: System::of(served_apis, served_nodes, door, home),
         nodes,
         apis,
         redis: tokio::sync::Mutex::new(Some((server, redis_at))),

@@ -62,6 +62,11 @@ impl Line {
         answers
     }
 
+    /// Gives up the connection.
+    pub(super) async fn begin_anew(&self) {
+        self.connection.lock().await.connection = None;
+    }
+
     async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let mut held = self.connection.lock().await;
         if let Some(connection) = &held.connection {

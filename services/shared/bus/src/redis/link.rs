@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::RedisOptions;
 use super::hub::{Hub, Topic};
 use super::probe::Echo;
+use super::role::Role;
 use crate::metrics::{Instruments, Line};
 
 /// How many channels one command names. Bulk is what makes a reconnect with many rooms quick.
@@ -41,9 +42,9 @@ impl Keeper {
         while !self.shutdown.is_cancelled() {
             let gone = Arc::new(Notify::new());
             let attempt = async {
-                let mut connection = self.connect(gone.clone()).await?;
+                let (mut connection, run_id) = self.connect(gone.clone()).await?;
                 self.join(&mut connection, &self.hub.begin()).await?;
-                self.echo.expect_from_now();
+                self.echo.expect_from_now(run_id);
                 RedisResult::Ok(connection)
             };
             let attempt = tokio::select! {
@@ -80,9 +81,9 @@ impl Keeper {
         self.hub.close();
     }
 
-    /// A new connection, which hands every message on at once: the queues behind the hub are bounded, the library's
-    /// own would not be.
-    async fn connect(&self, gone: Arc<Notify>) -> RedisResult<MultiplexedConnection> {
+    /// A new connection, and which Redis it leads to. It hands every message on at once: the queues behind the hub are
+    /// bounded, the library's own would not be.
+    async fn connect(&self, gone: Arc<Notify>) -> RedisResult<(MultiplexedConnection, String)> {
         let (hub, echo) = (self.hub.clone(), self.echo.clone());
         let on_push = move |push: PushInfo| {
             match push.kind {
@@ -103,8 +104,9 @@ impl Keeper {
             .set_response_timeout(Some(BULK_DEADLINE))
             .set_push_sender(on_push);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let role = Role::of(&mut connection).await?;
         connection.subscribe(self.echo.channel()).await?;
-        Ok(connection)
+        Ok((connection, role.run_id))
     }
 
     async fn join(&self, connection: &mut MultiplexedConnection, topics: &[Topic]) -> RedisResult<()> {
@@ -133,7 +135,7 @@ impl Keeper {
                     return;
                 }
                 () = self.echo.is_missed() => {
-                    tracing::warn!("probes do not come back; subscribing anew");
+                    tracing::warn!("probes do not come back, or another Redis answers them; subscribing anew");
                     return;
                 }
                 () = self.shutdown.cancelled() => return,
@@ -147,7 +149,7 @@ impl Keeper {
                 done = done => done,
                 // A connection that carries nothing would keep this waiting for longer than probes take to tell.
                 () = self.echo.is_missed() => {
-                    tracing::warn!("probes do not come back; subscribing anew");
+                    tracing::warn!("probes do not come back, or another Redis answers them; subscribing anew");
                     return;
                 }
                 () = self.shutdown.cancelled() => return,

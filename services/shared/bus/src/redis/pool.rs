@@ -1,10 +1,10 @@
 //! Connections for calls, shared by the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, QueueMode, RecycleResult};
+use deadpool::managed::{self, Metrics, QueueMode, RecycleError, RecycleResult};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
@@ -14,16 +14,19 @@ use tokio::time::{Instant, timeout_at};
 
 use super::RedisOptions;
 use super::ask::{What, away, first_error, sound};
+use super::role::Role;
 use crate::Error;
 use crate::metrics::{Instruments, Line};
 
-/// A connection that was quiet for longer is asked whether it still lives before it is used.
+/// A connection that was quiet for longer is asked whether it still lives, and leads to a primary, before it is used.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Makes and checks connections. The checking of `deadpool-redis` costs a round trip for each use, which would double
 /// the time of every call; here a connection is checked only after a pause or when another one has failed.
 struct Manager {
     inner: deadpool_redis::Manager,
+    /// Only connections that were made in this age still serve.
+    age: AtomicU64,
     /// Connections that have failed and were not replaced yet.
     failed: AtomicUsize,
     metrics: Arc<Instruments>,
@@ -35,29 +38,37 @@ impl Manager {
     }
 }
 
+/// A connection, and when it was made.
+struct Made {
+    connection: MultiplexedConnection,
+    age: u64,
+}
+
 impl managed::Manager for Manager {
-    type Type = MultiplexedConnection;
+    type Type = Made;
     type Error = RedisError;
 
-    async fn create(&self) -> RedisResult<MultiplexedConnection> {
-        let made = self.inner.create().await?;
+    async fn create(&self) -> RedisResult<Made> {
+        let age = self.age.load(Ordering::Acquire);
+        let mut connection = self.inner.create().await?;
+        Role::of(&mut connection).await?;
         let one_less =
             self.failed.try_update(Ordering::Relaxed, Ordering::Relaxed, |failed| failed.checked_sub(1));
         if one_less.is_ok() {
             self.metrics.reconnected(Line::Commands);
         }
-        Ok(made)
+        Ok(Made { connection, age })
     }
 
-    async fn recycle(
-        &self,
-        connection: &mut MultiplexedConnection,
-        metrics: &Metrics,
-    ) -> RecycleResult<RedisError> {
-        if metrics.last_used() < TRUSTED {
-            return Ok(());
+    async fn recycle(&self, made: &mut Made, metrics: &Metrics) -> RecycleResult<RedisError> {
+        if made.age != self.age.load(Ordering::Acquire) {
+            self.has_failed(1);
+            return Err(RecycleError::message("it may lead to a Redis that is no longer the primary"));
         }
-        self.inner.recycle(connection, metrics).await.inspect_err(|_| self.has_failed(1))
+        if metrics.last_used() >= TRUSTED {
+            Role::of(&mut made.connection).await.inspect_err(|_| self.has_failed(1))?;
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +90,7 @@ impl Pool {
             .set_response_timeout(Some(options.deadline));
         let manager = Manager {
             inner: deadpool_redis::Manager::new_with_config(info, config)?,
+            age: AtomicU64::new(0),
             failed: AtomicUsize::new(0),
             metrics: metrics.clone(),
         };
@@ -113,7 +125,7 @@ impl Pool {
             return Err(self.suspect(None));
         };
         let mut connection = connection.map_err(away)?;
-        let answers = match timeout_at(deadline, send(&mut connection, pipeline, what)).await {
+        let answers = match timeout_at(deadline, send(&mut connection.connection, pipeline, what)).await {
             Ok(Ok(answers)) => sound(answers),
             Ok(Err(error)) => Err(self.suspect(Some(Box::new(error)))),
             Err(_) => Err(self.suspect(None)),
@@ -127,11 +139,21 @@ impl Pool {
         answers
     }
 
+    /// Gives up every connection, those in use as soon as they come back.
+    pub(super) fn begin_anew(&self) {
+        self.pool.manager().age.fetch_add(1, Ordering::AcqRel);
+        self.drop_idle();
+    }
+
     /// What happened to one connection has probably happened to those that lie idle.
     fn suspect(&self, cause: Option<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        self.drop_idle();
+        Error::Away(cause)
+    }
+
+    fn drop_idle(&self) {
         let dropped = self.pool.retain(|_, _| false);
         self.pool.manager().has_failed(dropped.removed.len());
-        Error::Away(cause)
     }
 }
 

@@ -12,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::RedisOptions;
+use super::ask::away;
 use super::codec::read;
 use super::hub::Hub;
 use super::line::Line;
+use super::pool::Pool;
+use super::role::{IsReplica, Role};
 use crate::Error;
 use crate::clock::RoomClock;
 use crate::metrics::Instruments;
@@ -32,6 +35,9 @@ pub(super) struct Echo {
     /// The last number on its way, and since when.
     last: Mutex<Option<(u64, Instant)>>,
     metrics: Arc<Instruments>,
+    /// Which Redis the subscription is on, by its run id; and whether the probes say that it is the wrong one.
+    on: Mutex<String>,
+    is_astray: AtomicBool,
 }
 
 impl Echo {
@@ -43,6 +49,8 @@ impl Echo {
             missed: Notify::new(),
             last: Mutex::default(),
             metrics,
+            on: Mutex::default(),
+            is_astray: AtomicBool::new(false),
         })
     }
 
@@ -66,22 +74,37 @@ impl Echo {
         true
     }
 
-    /// A new subscription is not to blame for what was sent before it.
-    pub(super) fn expect_from_now(&self) {
+    /// A new subscription, on this Redis, is not to blame for what was sent before it.
+    pub(super) fn expect_from_now(&self, run_id: String) {
+        *self.on.lock() = run_id;
+        self.is_astray.store(false, Ordering::Release);
         let sent = self.sent.load(Ordering::Acquire);
         let heard = self.heard.fetch_max(sent, Ordering::AcqRel);
         self.metrics.probes_lost(sent.saturating_sub(heard));
     }
 
-    /// Waits until too many probes are missing. Cancel-safe.
+    /// Waits until too many probes are missing, or the subscription is on the wrong Redis. Cancel-safe.
     pub(super) async fn is_missed(&self) {
         loop {
             self.missed.notified().await;
             // The word may have been for a subscription that is no more.
-            if self.missing() >= MISSED {
+            if self.is_lost() {
                 return;
             }
         }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.missing() >= MISSED || self.is_astray.load(Ordering::Acquire)
+    }
+
+    /// Whether the subscription is astray, now that calls are answered by `role`: news must come from there, unless it
+    /// is a replica.
+    fn compare(&self, role: &Role) -> bool {
+        let is_there = *self.on.lock() == role.run_id;
+        let is_astray = is_there == role.is_replica;
+        self.is_astray.store(is_astray, Ordering::Release);
+        is_astray
     }
 
     fn missing(&self) -> u64 {
@@ -102,13 +125,14 @@ impl Pulse {
     }
 
     pub(super) fn is_healthy(&self) -> bool {
-        self.answers.load(Ordering::Acquire) && self.hub.is_up() && self.echo.missing() < MISSED
+        self.answers.load(Ordering::Acquire) && self.hub.is_up() && !self.echo.is_lost()
     }
 }
 
 /// What sends the probes.
 pub(super) struct Prober {
     pub(super) line: Arc<Line>,
+    pub(super) pool: Arc<Pool>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) room_clock: Arc<RoomClock>,
     pub(super) process_clock: SharedClock,
@@ -122,7 +146,7 @@ impl Prober {
         let mut tried = Some(tried);
         let mut store = None;
         loop {
-            if self.pulse.hub.is_up() && self.pulse.echo.missing() >= MISSED {
+            if self.pulse.hub.is_up() && self.pulse.echo.is_lost() {
                 self.pulse.echo.missed.notify_one();
             }
             let answer = self.probe(&mut store).await;
@@ -158,7 +182,7 @@ impl Prober {
         let number = self.pulse.echo.sent.load(Ordering::Acquire) + 1;
         let mut probe = pipe();
         probe.cmd("TIME").cmd("PUBLISH").arg(self.pulse.echo.channel()).arg(number);
-        probe.cmd("INFO").arg("server");
+        probe.add_command(Role::question());
         let asked = self.process_clock.monotonic();
         *self.pulse.echo.last.lock() = Some((number, Instant::now()));
         let mut answers = self.line.ask(&probe, "probe").await?.into_iter();
@@ -168,14 +192,24 @@ impl Prober {
 
         let (seconds, micros): (i64, i64) = read(answers.next().unwrap_or_default())?;
         let info: String = read(answers.nth(1).unwrap_or_default())?;
-        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
-        if store.as_deref() != Some(run_id) {
+        let role = Role::read(&info);
+        let is_astray = self.pulse.echo.compare(&role) && self.pulse.hub.is_up();
+        if role.is_replica || is_astray {
+            // Only the address tells where the primary is now: whoever was there before looks again.
+            self.line.begin_anew().await;
+            self.pool.begin_anew();
+        }
+        if role.is_replica {
+            return Err(away(IsReplica));
+        }
+        if store.as_deref() != Some(role.run_id.as_str()) {
+            self.pool.begin_anew();
             if store.is_some() {
                 tracing::warn!("another Redis answers now, or it was restarted");
                 self.room_clock.forget();
                 self.pulse.hub.doubt();
             }
-            *store = Some(run_id.to_owned());
+            *store = Some(role.run_id);
         }
         let jumped = self.room_clock.jumped();
         self.room_clock.look(asked, answered, seconds * 1_000_000 + micros);

@@ -1,7 +1,7 @@
 //! A network that can go bad: connections through it may stop carrying anything, without being closed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Forwards to a server on this machine.
 pub(crate) struct Proxy {
     port: u16,
+    server: Arc<AtomicU16>,
     lines: Arc<Mutex<Vec<Line>>>,
 }
 
@@ -29,8 +30,11 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let lines = Arc::new(Mutex::new(Vec::<Line>::new()));
         let all = lines.clone();
+        let server = Arc::new(AtomicU16::new(server));
+        let leads_to = server.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                let server = leads_to.load(Ordering::Acquire);
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { continue };
                 let line = Line::default();
                 all.lock().push(line.clone());
@@ -40,7 +44,12 @@ impl Proxy {
                 tokio::spawn(line.carry(from_server, to_client));
             }
         });
-        Self { port, lines }
+        Self { port, server, lines }
+    }
+
+    /// From now on new connections lead to another server, like a name that has moved. Those that are open stay.
+    pub(crate) fn leads_to(&self, server: u16) {
+        self.server.store(server, Ordering::Release);
     }
 
     pub(crate) fn url(&self) -> String {

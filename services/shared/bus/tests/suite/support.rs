@@ -151,6 +151,9 @@ fn spawn(port: u16) -> Child {
     let binary = std::env::var("STREAMIT_TEST_REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
     Command::new(&binary)
         .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+        // What a replica is brought up with is gone again, and was nowhere in the source.
+        .args(["--repl-diskless-sync-delay", "0", "--rdb-del-sync-files", "yes"])
+        .current_dir(std::env::temp_dir())
         .stdout(Stdio::null())
         .spawn()
         .unwrap_or_else(|error| panic!("can't start {binary} ({error}); `make test` finds or fetches one"))

@@ -27,7 +27,7 @@ const BUSY: Metric =
 const PARKS: Metric =
     Metric::counter("tokio.worker.park_count", "{time}", "how often a thread had nothing to do");
 const READY: Metric =
-    Metric::gauge("streamit.ready", "1", "what `/readyz` answers: 1 when work may be sent here");
+    Metric::gauge("streamit.ready", "{state}", "what `/readyz` answers: 1 when work may be sent here");
 const DROPPED: Metric = Metric::counter(
     "streamit.telemetry.dropped",
     "{item}",

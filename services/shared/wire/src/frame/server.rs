@@ -396,7 +396,8 @@ mod tests {
     fn every_frame_is_of_a_known_kind() {
         let kind = |json: &str| KINDS[kind_of(json).unwrap()];
         assert_eq!(kind(&Frame::HostReconnected.to_json()), "HOST_RECONNECTED");
-        assert_eq!(kind(&Frame::UserLeft { user: "Ana", user_id: UserId(uuid::Uuid::nil()) }.to_json()), "USER_LEFT");
+        let room_id = RoomId::from_slice(&[0; 16]).unwrap();
+        assert_eq!(kind(&Frame::RoomDeleted { room_id }.to_json()), "ROOM_DELETED");
         assert_eq!(kind(&Frame::MessageErased { seq: 1 }.to_json()), "MESSAGE_ERASED");
         assert_eq!(kind(&pong("1", Timestamp(1), Timestamp(2))), "PONG");
         assert_eq!(kind(CHAT_PREFIX), "CHAT_MESSAGE");
