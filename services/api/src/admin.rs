@@ -1,6 +1,7 @@
 //! `createsuperuser`, for every program that has a database at hand.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -14,6 +15,7 @@ use streamit_storage::{Store, audit, panel};
 use streamit_telemetry::{SharedClock, SharedEntropy};
 
 use crate::identity::passwords::Passwords;
+use crate::metrics::Instruments;
 
 /// Who is to become a superuser. What is missing is asked for.
 #[derive(Args, Clone, Debug, Default)]
@@ -124,7 +126,8 @@ pub async fn create_superuser(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> anyhow::Result<UserId> {
-    let hash = Passwords::new(1, &**entropy)?.hash(superuser.password, &**entropy).await?;
+    let passwords = Passwords::new(1, &**entropy, Arc::new(Instruments::new()))?;
+    let hash = passwords.hash(superuser.password, &**entropy).await?;
     let now = Timestamp(clock.now_ms());
     let id = UserId(entropy.uuid_v7(now.0));
     let user = NewUser::account(id, superuser.email, superuser.display_name, hash, now);

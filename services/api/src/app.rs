@@ -22,6 +22,7 @@ use crate::http::error::Result;
 use crate::identity::Keys;
 use crate::identity::passwords::Passwords;
 use crate::live;
+use crate::metrics::Instruments;
 
 /// How often a transaction is tried that loses against others.
 const TRIES: u32 = 4;
@@ -46,6 +47,8 @@ pub(crate) struct Handles {
     /// Since when live state has been looked at from here.
     pub(crate) started: Instant,
     pub(crate) health: Health,
+    /// What is recorded into.
+    pub(crate) metrics: Arc<Instruments>,
     /// Turns at looking into rooms: each look costs every node that has the room.
     pub(crate) inspections: Semaphore,
     /// Woken when a transaction has put something into the outbox.
@@ -54,6 +57,8 @@ pub(crate) struct Handles {
     pub(crate) tasks: TaskTracker,
     /// Rooms that somebody was in lately, to be noted in the database once in a while.
     active: Mutex<BTreeSet<RoomId>>,
+    /// How many entries the outbox had when it was looked at last, and since when the oldest waited.
+    outbox_seen: Mutex<(u64, Option<Timestamp>)>,
     secrets: OnceCell<Secrets>,
 }
 
@@ -78,7 +83,8 @@ impl Deref for App {
 impl App {
     pub(crate) fn new(config: Public, deps: Deps) -> anyhow::Result<Self> {
         let turns = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let passwords = Passwords::new(turns, &*deps.entropy)?;
+        let metrics = Arc::new(Instruments::new());
+        let passwords = Passwords::new(turns, &*deps.entropy, metrics.clone())?;
         let health = Health::new();
         // Keys are there, or there would be no `Keys`; the database has to be asked.
         health.check("signing key").set(true);
@@ -96,12 +102,30 @@ impl App {
             clock: deps.clock,
             entropy: deps.entropy,
             health,
+            metrics,
             inspections: Semaphore::new(live::AT_ONCE),
             outbox: Notify::new(),
             tasks: TaskTracker::new(),
             active: Mutex::default(),
+            outbox_seen: Mutex::default(),
             secrets: OnceCell::new(),
         })))
+    }
+
+    /// A way to the handles that does not keep them.
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + Sync + 'static {
+        let handles = Arc::downgrade(&self.0);
+        move || handles.upgrade().map(Self)
+    }
+
+    /// What the outbox was like when it was looked at last: how many entries, and since when the oldest waits.
+    pub(crate) fn outbox_seen(&self) -> (u64, Option<Timestamp>) {
+        *self.outbox_seen.lock()
+    }
+
+    /// Notes what the outbox is like.
+    pub(crate) fn see_outbox(&self, seen: (u64, Option<Timestamp>)) {
+        *self.outbox_seen.lock() = seen;
     }
 
     /// Room time: the one clock that everything stored and told here goes by.

@@ -28,6 +28,7 @@ use crate::http::json::{Fields, Input, Json};
 use crate::http::origin::refuse_cross_site;
 use crate::identity::secrets;
 use crate::limits::Limit;
+use crate::metrics::Limited;
 use crate::{announce, audit};
 
 /// How long a session lives without being refreshed.
@@ -112,7 +113,7 @@ pub(crate) async fn register(
     headers: HeaderMap,
     Json(body): Json<Register>,
 ) -> Result<Response> {
-    app.take_login(body.email.as_str(), &peer).await?;
+    app.take_login(body.email.as_str(), &peer, Limited::Register).await?;
     let hash = app.passwords.hash(body.password, &*app.entropy).await?;
     let now = app.now();
     let user = NewUser::account(user_id(&app, now), body.email, body.display_name, hash, now);
@@ -130,12 +131,14 @@ pub(crate) async fn login(
 ) -> Result<Response> {
     let Attempt { account, is_right } = attempt(&app, &peer, &body.email, body.password).await?;
     let Some(user) = account.as_ref().filter(|_| is_right) else {
+        app.metrics.login(false);
         let note = origin.did(Action::LoginFailed);
         let note = if let Some(account) = account { note.to(account.id) } else { note };
         audit::write_alone(&app, note).await?;
         return Err(Code::Credentials.into());
     };
     if !user.is_active {
+        app.metrics.login(false);
         audit::write_alone(&app, origin.did(Action::LoginFailed).to(user.id)).await?;
         return Err(ApiError::new(Code::Forbidden, "This account is banned"));
     }
@@ -147,6 +150,7 @@ pub(crate) async fn login(
     let opened = open_session(&app, &mut tx, user.id, &visit, now).await?;
     audit::write(&app, &mut tx, visit.origin.known(user).did(Action::LoggedIn)).await?;
     tx.commit().await?;
+    app.metrics.login(true);
     opened.respond(&app, &user.display_name, user.is_guest, StatusCode::OK)
 }
 
@@ -161,7 +165,7 @@ pub(crate) struct Attempt {
 /// Tries a password, within the limits that all logins share. It takes the same time whether there is such an account or
 /// not.
 pub(crate) async fn attempt(app: &App, peer: &Peer, email: &str, password: SecretString) -> Result<Attempt> {
-    app.take_login(email, peer).await?;
+    app.take_login(email, peer, Limited::Login).await?;
     let account = match Email::parse(email) {
         Ok(email) => users::by_email(&mut app.store.read().await?, &email).await?,
         Err(_) => None,

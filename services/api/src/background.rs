@@ -18,6 +18,8 @@ use crate::sweeper::{self, Sweeper};
 
 /// How often the outbox is looked at when nobody says that something was put into it.
 const OUTBOX: Duration = Duration::from_secs(1);
+/// How often it is looked how much the outbox holds, for metrics.
+const OUTBOX_SEEN: Duration = Duration::from_secs(5);
 /// How many fences are told in one go.
 const FENCES: u32 = 100;
 /// How many at once.
@@ -38,7 +40,15 @@ const READY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(app: &App, reporter: &HealthReporter, shutdown: CancellationToken) {
     reporter.set_serving::<AuthorityServer<Service>>().await;
     let work = async {
-        tokio::join!(outbox(app), sweep(app), active(app), keys(app), forget(app), readiness(app));
+        tokio::join!(
+            outbox(app),
+            see_outbox(app),
+            sweep(app),
+            active(app),
+            keys(app),
+            forget(app),
+            readiness(app)
+        );
     };
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -77,6 +87,17 @@ async fn outbox(app: &App) {
             // A notice that comes while we work is kept, so nothing waits longer than it must.
             let _ = tokio::time::timeout(OUTBOX, app.outbox.notified()).await;
         }
+    }
+}
+
+async fn see_outbox(app: &App) {
+    loop {
+        let waiting = async { outbox::waiting(&mut app.store.read().await?).await };
+        // What can't be looked at now is as it was: what waits goes on to age.
+        if let Ok(waiting) = waiting.await {
+            app.see_outbox(waiting);
+        }
+        tokio::time::sleep(OUTBOX_SEEN).await;
     }
 }
 

@@ -11,10 +11,12 @@ mod traced;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use axum::extract::State;
+use axum::middleware::{Next, from_fn_with_state};
 use streamit_domain::{RoomId, Timestamp};
 use streamit_storage::sessions;
 use streamit_wire::v1::authority_server::{Authority, AuthorityServer};
-use streamit_wire::{Code, v1};
+use streamit_wire::{Code, rpc, v1};
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use tonic_health::server::HealthReporter;
@@ -45,11 +47,23 @@ pub(crate) fn routes(app: &App, appender: &Appender) -> anyhow::Result<(Routes, 
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(v1::DESCRIPTORS)
         .build_v1()?;
-    let authority = AuthorityServer::with_interceptor(service, guard.clone());
-    Ok((
-        Routes::new(traced::Traced::new(authority, guard)).add_service(health).add_service(reflection),
-        reporter,
-    ))
+    let authority = traced::Traced::new(AuthorityServer::with_interceptor(service, guard.clone()), guard);
+    let routes = Routes::new(authority).add_service(health).add_service(reflection);
+    let measured = routes.into_axum_router().layer(from_fn_with_state(app.clone(), measure));
+    Ok((Routes::from(measured), reporter))
+}
+
+/// Measures a call: until its answer begins, which for all but streams is when it is complete.
+async fn measure(
+    State(app): State<App>,
+    request: axum::extract::Request,
+    next: Next,
+) -> axum::response::Response {
+    let (since, method) = (app.clock.monotonic(), rpc::method(request.uri().path()));
+    let answer = next.run(request).await;
+    let took = app.clock.monotonic().saturating_duration_since(since);
+    app.metrics.called(method, rpc::outcome(answer.headers()), took);
+    answer
 }
 
 /// A refusal of a whole call. Its message is the stable code, so that nodes can act on it.

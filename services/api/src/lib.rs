@@ -21,6 +21,7 @@ pub mod bodies;
 pub mod config;
 pub mod identity;
 pub mod live;
+pub mod metrics;
 pub mod nodes;
 
 mod announce;
@@ -149,6 +150,7 @@ impl Api {
             tracing::warn!("STREAMIT_LIMITS is off: nobody is kept from guessing passwords or flooding");
         }
         let app = App::new(config, deps)?;
+        metrics::observe(&app);
         let appender = grpc::Appender::start(&app);
         let (grpc, reporter) = grpc::routes(&app, &appender)?;
         Ok(Self { app, grpc, tls: None, reporter })

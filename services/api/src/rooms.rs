@@ -28,6 +28,7 @@ use crate::http::caller::Caller;
 use crate::http::error::Result;
 use crate::http::json::{Fields, Input};
 use crate::limits::Limit;
+use crate::metrics::Limited;
 
 /// The calls about rooms.
 pub(crate) fn router() -> Router<App> {
@@ -99,7 +100,7 @@ impl RoomRef {
 /// Whoever may be guessing is counted before he is told anything, or many who ask at the same moment would all be told;
 /// what was no guess is given back.
 async fn by_code(app: &App, caller: &Caller, code: &RoomCode) -> Result<Room> {
-    let allowance = app.peek(Limit::unknown_codes(&caller.peer)).await;
+    let allowance = app.peek_quietly(Limit::unknown_codes(&caller.peer)).await;
     let mut read = app.store.read().await?;
     let found = rooms::by_code(&mut read, code).await?;
     if let Some(room) = &found
@@ -108,7 +109,7 @@ async fn by_code(app: &App, caller: &Caller, code: &RoomCode) -> Result<Room> {
         return Ok(found.ok_or(Code::RoomNotFound)?);
     }
     drop(read);
-    allowance?;
+    allowance.inspect_err(|error| app.note_limited(error, Limited::Code))?;
     app.take(Limit::unknown_codes(&caller.peer)).await?;
     let room = found.ok_or(Code::RoomNotFound)?;
     app.give_back(Limit::unknown_codes(&caller.peer)).await?;

@@ -17,6 +17,7 @@ use crate::announce;
 use crate::app::App;
 use crate::audit::{self, Origin};
 use crate::http::error::{ApiError, Result};
+use crate::metrics::Swept;
 use streamit_wire::Code;
 
 mod succession;
@@ -149,6 +150,7 @@ async fn pause(app: &App, room: RoomId, saved: Playback, moment: Timestamp) -> R
     let mut tx = app.store.begin().await?;
     rooms::save_playback(&mut tx, &[(room, paused)]).await?;
     tx.commit().await?;
+    app.metrics.swept(Swept::Pause);
     tracing::info!(room.id = %room, "paused a film that nobody watches");
     Ok(())
 }
@@ -179,6 +181,7 @@ async fn empty_rooms(app: &App) -> Result<()> {
         }
         tx.commit().await?;
         if let Some(version) = ended {
+            app.metrics.swept(Swept::Expire);
             tracing::info!(room.id = %room.id, "a room expired");
             announce::facts(app, room.id, version).await;
         }

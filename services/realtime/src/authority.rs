@@ -6,6 +6,7 @@
 //! the next batch. Replicas are listed one by one, or found behind a name (`names`).
 
 pub mod batch;
+mod measured;
 pub mod names;
 mod replicas;
 #[cfg(test)]
@@ -25,8 +26,10 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tracing::{Instrument, Span};
 
+use crate::metrics::Calls;
 use crate::room::effect::Away;
 use batch::Batcher;
+use measured::Measured;
 use names::{LookUps, Name};
 use replicas::{Replica, Replicas};
 
@@ -38,15 +41,19 @@ const MAX_BATCH: usize = 256;
 const MAX_DRAFTS: usize = 500;
 
 /// A client of one replica.
-pub type Client = AuthorityClient<InterceptedService<Channel, Token>>;
+pub type Client = AuthorityClient<InterceptedService<Measured<Channel>, Token>>;
 
 /// Shows the shared token, if there is one.
 #[derive(Clone)]
-pub struct Token(Option<MetadataValue<Ascii>>);
+pub struct Token {
+    shown: Option<MetadataValue<Ascii>>,
+    /// What is recorded of the calls that show it.
+    calls: Calls,
+}
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
+        if let Some(token) = &self.shown {
             request.metadata_mut().insert("authorization", token.clone());
         }
         // Of the span that the call is made in, which is the caller's.
@@ -59,7 +66,7 @@ impl Interceptor for Token {
 
 impl Token {
     fn client(&self, channel: Channel) -> Client {
-        AuthorityClient::with_interceptor(channel, self.clone()).max_decoding_message_size(16 << 20)
+        AuthorityClient::with_interceptor(Measured::new(channel, self.calls.clone()), self.clone()).max_decoding_message_size(16 << 20)
     }
 }
 
@@ -87,9 +94,15 @@ impl Authority {
                 anyhow::Ok(value)
             })
             .transpose()?;
-        let token = Token(token);
+        let token = Token { shown: token, calls: Calls::new() };
         let clients = channels.into_iter().map(|(name, channel)| (name, token.client(channel)));
-        Ok(Self { replicas: Replicas::new(clients.collect()), token })
+        let replicas = Replicas::new(clients.collect(), token.calls.clone());
+        let weak = Arc::downgrade(&replicas);
+        Calls::observe_replicas(move || {
+            let all = weak.upgrade()?.all();
+            Some((all.iter().filter(|replica| replica.is_up()).count(), all.len()))
+        });
+        Ok(Self { replicas, token })
     }
 
     /// Asks those as well that are found behind these names, from the moment on in which they are.

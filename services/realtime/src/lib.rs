@@ -12,6 +12,7 @@ pub mod authority;
 pub mod config;
 pub mod door;
 pub mod drain;
+pub mod metrics;
 pub mod node;
 pub mod outbox;
 pub mod room;
@@ -71,6 +72,7 @@ impl Realtime {
             tracing::warn!("STREAMIT_LIMITS is off: no rate, budget or cap holds");
         }
         let node = Node::new(Parts { name, limits, clock, entropy, api }, bus);
+        metrics::observe(&node);
         node.health.check("keys"); // not ready before they were read: an api that does not let it in may never give them
         let app = App {
             node,
@@ -100,11 +102,11 @@ impl Realtime {
     pub async fn background(&self, stop: CancellationToken) {
         let node = &self.app.node;
         tokio::join!(
-            steadily("keys", &stop, || keys(node, &stop)),
-            steadily("lease", &stop, || lease::run(node.clone(), stop.clone())),
-            steadily("repair", &stop, || repair::run(node.clone(), stop.clone())),
-            steadily("news", &stop, || repair::listen(node.clone(), stop.clone())),
-            steadily("saving", &stop, || node.behind.run(stop.clone())),
+            steadily("keys", &node.metrics, &stop, || keys(node, &stop)),
+            steadily("lease", &node.metrics, &stop, || lease::run(node.clone(), stop.clone())),
+            steadily("repair", &node.metrics, &stop, || repair::run(node.clone(), stop.clone())),
+            steadily("news", &node.metrics, &stop, || repair::listen(node.clone(), stop.clone())),
+            steadily("saving", &node.metrics, &stop, || node.behind.run(stop.clone())),
         );
     }
 
@@ -203,6 +205,10 @@ pub async fn run(
     hurry: CancellationToken,
 ) -> anyhow::Result<()> {
     let (stop, behind) = (CancellationToken::new(), CancellationToken::new());
+    // Here and not where the node is made: beside an api, readiness is the program's and told there.
+    let node = Arc::downgrade(realtime.node());
+    let is_staying = move || node.upgrade().is_some_and(|node| !node.is_draining());
+    realtime.node().health.observe(&opentelemetry::global::meter("streamit"), is_staying);
     let mut background = tokio::spawn({
         let (realtime, behind) = (realtime.clone(), behind.clone());
         async move { realtime.background(behind).await }

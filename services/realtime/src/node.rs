@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use crate::authority::Authority;
 use crate::door::Door;
 use crate::drain::Orders;
+use crate::metrics::Instruments;
 use crate::outbox::Close;
 use crate::room::effect::{Input, Joiner, Now};
 use crate::token::Keys;
@@ -83,6 +84,8 @@ pub struct Node {
     pub guesses: MemoryQuota,
     /// What operators asked of this node.
     pub orders: Orders,
+    /// What else is measured.
+    pub metrics: Instruments,
     /// What goes through, measured.
     pub traffic: Traffic,
     /// Who has flooded, and how long they have to wait.
@@ -127,6 +130,7 @@ impl Node {
             api: parts.api,
             guesses: MemoryQuota::new(parts.clock.clone()),
             orders: Orders::default(),
+            metrics: Instruments::default(),
             traffic: Traffic::default(),
             floods: Floods::new(parts.clock.clone()),
             background: TaskTracker::new(),
@@ -183,6 +187,18 @@ impl Node {
     #[must_use]
     pub fn is_shut(&self) -> bool {
         self.closing.is_cancelled() || self.orders.is_shut()
+    }
+
+    /// How far it is on its way out: 0 serves, 1 is not ready but serves, 2 closes connections, 3 was told to drain and has
+    /// put everybody out.
+    #[must_use]
+    pub fn drain_state(&self) -> u8 {
+        match (self.is_draining(), self.is_shut()) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) if self.draining.is_cancelled() || self.connections.count() > 0 => 2,
+            (true, true) => 3,
+        }
     }
 
     /// Begins a new life if this process was paused: others may have held the node dead, and everything it knows is old.

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 
 use crate::door::Pass;
+use crate::metrics::Arrival;
 use crate::node::Node;
 use crate::outbox::{Close, Kind, Outbox};
 use crate::room::GRACE_MS;
@@ -100,6 +101,8 @@ pub struct Socket {
     pub session: Session,
     /// Its turn at the door, held until the room has answered.
     pub pass: Option<Pass>,
+    /// Until it is in its room.
+    pub arrival: Option<Arrival>,
 }
 
 /// Bytes on their way out.
@@ -189,6 +192,7 @@ impl Socket {
             let wait = self.node.floods.count(self.user).await;
             end.close = Some(Close { after_queue: close.after_queue, ..Close::retry(close.code, wait) });
         }
+        self.node.metrics.ended(self.arrival.as_ref(), end.close.as_ref());
         // Before the close is on its way: whoever reads its code may come back at once.
         self.place.leave(end.how).await;
         if let Some(close) = end.close {
@@ -240,6 +244,9 @@ impl Socket {
             self.measure(writer, begun);
             if writer.is_empty() && std::mem::take(&mut writer.tell_room) {
                 is_joined = true;
+                if let Some(arrival) = self.arrival.take() {
+                    arrival.came_in(&self.node.metrics);
+                }
                 if self.place.room.send(Input::Flushed(self.place.connection)).await.is_err() {
                     return Ok(End::by_us(Close::retry(close::LOST_PLACE, 500), Gone::Grace));
                 }

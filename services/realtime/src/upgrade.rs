@@ -3,6 +3,7 @@
 //! The upgrade is accepted and then closed with a code, because a browser can read no other answer. A refusal is
 //! decided in the order 4001 (token), 4002 (room), 4010 (banned), 4003 (not approved).
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -28,6 +30,7 @@ use tracing::{Instrument, Span};
 
 use crate::app::{App, problem};
 use crate::door::Pass;
+use crate::metrics::{self, Arrival, Phase, Reason};
 use crate::node::Node;
 use crate::node::connections::OfUser;
 use crate::outbox::{Close, Outbox};
@@ -68,9 +71,11 @@ pub async fn upgrade(
     let seat = request.extensions_mut().remove::<Seat>();
     let (parts, _body) = request.into_parts();
     if !is_allowed(&parts, &app.allowed_origins) {
+        app.node.metrics.rejected(Reason::Origin);
         return problem(Code::CrossSite);
     }
     let (Some(accept), Some(on_upgrade)) = (handshake::accept(&parts.headers), on_upgrade) else {
+        app.node.metrics.rejected(Reason::Malformed);
         let mut response = problem(Code::NotWebSocket);
         response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -90,9 +95,15 @@ pub async fn upgrade(
     let node = app.node.clone();
     let cause = Cause::of(Span::current());
     app.node.background.spawn(async move {
-        let Ok(upgraded) = on_upgrade.await else { return };
-        if let Some((stream, early)) = take_apart(upgraded) {
-            serve(node, ask, cause, stream, early).await;
+        let Ok(upgraded) = on_upgrade.await else { return node.metrics.rejected(Reason::Gone) };
+        let Some((stream, early)) = take_apart(upgraded) else {
+            return node.metrics.rejected(Reason::Internal);
+        };
+        if let Err(fault) =
+            AssertUnwindSafe(serve(node.clone(), ask, cause, stream, early)).catch_unwind().await
+        {
+            node.metrics.fault(metrics::Place::Connection);
+            resume_unwind(fault);
         }
     });
     Response::builder()
@@ -135,8 +146,10 @@ async fn serve(node: Arc<Node>, mut ask: Ask, cause: Cause, stream: TcpStream, e
     // Both counted until the last byte is out, also of a refusal.
     let seat = ask.seat.take();
     let Some(_from) = node.connections.open_from(ask.address.limit_key(), node.limits) else {
+        node.metrics.rejected(Reason::Limit);
         return socket::refuse(&stream, &too_many()).await;
     };
+    let since = Instant::now();
     let outbox = Arc::new(Outbox::default());
     // Boxed, since it is large and soon over, and the rest of this lasts as long as the connection.
     // The trace of a request ends with the way in, or it would last as long as the connection.
@@ -145,16 +158,28 @@ async fn serve(node: Arc<Node>, mut ask: Ask, cause: Cause, stream: TcpStream, e
     drop(cause);
     let admitted = match entered {
         Ok(admitted) => admitted,
-        Err(refused) => {
+        Err((refused, why)) => {
+            node.metrics.rejected(why);
             tracing::debug!(code = refused.code, "a connection was refused");
             return socket::refuse(&stream, &refused).await;
         }
     };
     let session = Session::new(node.limits);
     let Admitted { place, pass, user } = admitted;
-    let socket = Socket { node, user: user.id(), place, outbox, session, pass: Some(pass) };
+    let socket = Socket {
+        node,
+        user: user.id(),
+        place,
+        outbox,
+        session,
+        pass: Some(pass),
+        arrival: Some(Arrival::new(since)),
+    };
     socket.run(stream, early).await;
 }
+
+/// How somebody is turned away, and why.
+type Refusal = (Close, Reason);
 
 /// What keeps a connection counted while it lives.
 struct Admitted {
@@ -170,13 +195,15 @@ async fn let_in(
     ask: Ask,
     seat: Option<&Seat>,
     outbox: &Arc<Outbox>,
-) -> Result<Admitted, Close> {
-    let come_back = |in_ms| Close::retry(Code::TryAgain.close(), in_ms);
+) -> Result<Admitted, Refusal> {
+    let come_back = |in_ms, why| (Close::retry(Code::TryAgain.close(), in_ms), why);
     let (up, chance) = (node.now().up, node.random_below(u64::MAX));
     if seat.is_some_and(Seat::is_crowded) {
-        return Err(come_back(node.door.come_back(up, chance)));
+        return Err(come_back(node.door.come_back(up, chance), Reason::Full));
     }
-    let mut pass = node.door.enter(up, chance).await.map_err(come_back)?;
+    let since = Instant::now();
+    let mut pass = node.door.enter(up, chance).await.map_err(|in_ms| come_back(in_ms, Reason::Busy))?;
+    node.metrics.came(Phase::Door, since.elapsed());
     outbox.heard(node.now().up);
     let entered = tokio::time::timeout(ADMISSION, enter(node, ask, outbox, &mut pass)).await;
     let (place, user) = entered.unwrap_or_else(|_| Err(no_capacity(node)))?;
@@ -188,26 +215,29 @@ async fn enter(
     ask: Ask,
     outbox: &Arc<Outbox>,
     pass: &mut Pass,
-) -> Result<(Place, OfUser), Close> {
+) -> Result<(Place, OfUser), Refusal> {
     if node.is_shut() {
-        return Err(Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS)));
+        let close = Close::retry(close::RESTART, 1 + node.random_below(RETRY_MS));
+        return Err((close, Reason::Unavailable));
     }
-    let refuse = |code: Code| Close::new(code.close(), code.as_str());
+    let refuse = |code: Code, why: Reason| (Close::new(code.close(), code.as_str()), why);
     let address = ask.address.limit_key();
 
-    let token = ask.token.ok_or_else(|| refuse(Code::Unauthenticated))?;
+    let token = ask.token.ok_or_else(|| refuse(Code::Unauthenticated, Reason::Token))?;
+    let asked = Instant::now();
     let claims = node.keys.verify(&token, node.room_time(), &node.api).await.map_err(|why| match why {
-        Refused::Bad => refuse(Code::Unauthenticated),
+        Refused::Bad => refuse(Code::Unauthenticated, Reason::Token),
         Refused::Unknown => no_capacity(node),
     })?;
+    node.metrics.came(Phase::Token, asked.elapsed());
     if let Some(wait) = node.floods.wait(claims.sub).await {
-        return Err(Close::retry(close::FLOODING, wait));
+        return Err((Close::retry(close::FLOODING, wait), Reason::Limit));
     }
     // Found by its session from here on: a session that ends while it is being admitted closes it.
     let user = node
         .connections
         .open_of(claims.sub, claims.sid, node.next_connection(), outbox.clone(), node.limits)
-        .ok_or_else(too_many)?;
+        .ok_or_else(|| (too_many(), Reason::Limit))?;
     // A code that can't be one names no room; the session is still looked at first.
     let code = ask.code.parse::<RoomCode>().map(|code| code.to_string()).unwrap_or_default();
     let admission =
@@ -215,20 +245,25 @@ async fn enter(
     let asked = Instant::now();
     let admitted = node.api.admit(admission).await;
     node.door.learn(pass, asked.elapsed());
+    node.metrics.came(Phase::Admit, asked.elapsed());
     let admitted = admitted.map_err(|Away| no_capacity(node))?;
     if !admitted.error.is_empty() {
         return Err(match Code::from_word(&admitted.error) {
             Some(Code::TryAgain) | None => no_capacity(node),
             // A token of a session that has ended is as good as none; 4011 is for sockets that were open.
-            Some(Code::SessionRevoked) => refuse(Code::Unauthenticated),
-            Some(code @ (Code::RoomNotFound | Code::NotApproved)) => guess(node, &address, code)
-                .await
-                .map_or_else(|| refuse(code), |wait| Close::retry(close::TOO_MANY, wait)),
-            Some(code) if code.close() == 0 => refuse(Code::NotApproved),
-            Some(code) => refuse(code),
+            Some(Code::SessionRevoked) => refuse(Code::Unauthenticated, Reason::Revoked),
+            Some(code @ (Code::RoomNotFound | Code::NotApproved)) => {
+                guess(node, &address, code).await.map_or_else(
+                    || refuse(code, Reason::Room),
+                    |wait| (Close::retry(close::TOO_MANY, wait), Reason::Limit),
+                )
+            }
+            Some(Code::RoomFull) => refuse(Code::RoomFull, Reason::Full),
+            Some(code) if code.close() == 0 => refuse(Code::NotApproved, Reason::Room),
+            Some(code) => refuse(code, Reason::Room),
         });
     }
-    let room = RoomId::from_slice(&admitted.room).map_err(|_| no_capacity(node))?;
+    let room = RoomId::from_slice(&admitted.room).map_err(|_| (no_capacity(node).0, Reason::Internal))?;
     // Numbered now, whoever came first: of two rooms that follow on each other the later one has the higher numbers, which
     // is how it knows its own.
     let connection = node.next_connection();
@@ -262,8 +297,9 @@ fn too_many() -> Close {
     Close::retry(close::TOO_MANY, TOO_MANY_RETRY_MS)
 }
 
-fn no_capacity(node: &Node) -> Close {
-    Close::retry(Code::TryAgain.close(), RETRY_MS + node.random_below(RETRY_MS))
+fn no_capacity(node: &Node) -> Refusal {
+    let close = Close::retry(Code::TryAgain.close(), RETRY_MS + node.random_below(RETRY_MS));
+    (close, Reason::Unavailable)
 }
 
 #[cfg(test)]

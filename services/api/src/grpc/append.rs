@@ -251,9 +251,12 @@ async fn store_all(app: &App, drafts: &[Draft]) -> Vec<Result<Append, Code>> {
 }
 
 async fn attempt(app: &App, drafts: &[Draft]) -> Result<Vec<Append>, Error> {
+    let since = app.clock.monotonic();
     let mut tx = app.store.begin().await?;
     let stored = chat::append(&mut tx, drafts, app.now()).await?;
     tx.commit().await?;
+    let messages = stored.iter().filter(|append| matches!(append.outcome, Outcome::Stored(_))).count();
+    app.metrics.appended(messages, app.clock.monotonic().saturating_duration_since(since));
     Ok(stored)
 }
 

@@ -29,6 +29,7 @@ pub(super) async fn save(
     let acts = audit::playback(app, &request.acts).await.map_err(failed)?;
     if acts.len() < request.acts.len() || request.acts_lost > 0 {
         let lost = request.acts_lost + (request.acts.len() - acts.len()) as u64;
+        app.metrics.audit_lost(lost);
         tracing::warn!(lost, "playback commands are missing in the audit log");
     }
     let read = |saved: &v1::SavedPlayback| {

@@ -42,6 +42,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let mut response = served.instrument(span.clone()).await;
 
     let took = app.clock.monotonic().saturating_duration_since(start);
+    app.metrics.served(&method, route, response.status(), took);
     let (status, duration_ms) = (response.status().as_u16(), took.as_secs_f64() * 1e3);
     trace::served(&span, status);
     let _within = span.enter(); // nothing is awaited any more

@@ -1,7 +1,7 @@
 //! Passwords, hashed with argon2id in a bounded pool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
@@ -9,6 +9,9 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
 use streamit_telemetry::Entropy;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::metrics::Instruments;
 
 /// How long somebody waits for a turn before being told to try again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,11 +41,22 @@ struct Pool {
     /// What an unknown account is checked against, so that it takes as long as a known one.
     dummy: String,
     checked: AtomicU64,
+    in_line: AtomicUsize,
+    metrics: Arc<Instruments>,
+}
+
+/// Somebody in the line.
+struct InLine<'a>(&'a AtomicUsize);
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Passwords {
     /// A pool of `turns`.
-    pub(crate) fn new(turns: usize, entropy: &dyn Entropy) -> Result<Self, Error> {
+    pub(crate) fn new(turns: usize, entropy: &dyn Entropy, metrics: Arc<Instruments>) -> Result<Self, Error> {
         let mut password = [0; 32];
         entropy.fill(&mut password);
         let dummy = hash(&password, salt(entropy))?;
@@ -52,6 +66,8 @@ impl Passwords {
             waiting: Semaphore::new(turns + WAITING),
             dummy,
             checked: AtomicU64::new(0),
+            in_line: AtomicUsize::new(0),
+            metrics,
         })))
     }
 
@@ -76,6 +92,11 @@ impl Passwords {
         .await?
     }
 
+    /// How many wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.in_line.load(Ordering::Relaxed)
+    }
+
     /// How many checks were made, right, wrong or pretended.
     #[cfg(test)]
     pub(crate) fn checked(&self) -> u64 {
@@ -88,12 +109,21 @@ impl Passwords {
     ) -> Result<T, Error> {
         let _place = self.0.waiting.try_acquire().map_err(|_| Error::Busy)?;
         let pool = self.0.clone();
-        let turn = tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned());
-        let turn = turn.await.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
+        let since = Instant::now();
+        let turn = {
+            pool.in_line.fetch_add(1, Ordering::Relaxed);
+            let _in_line = InLine(&pool.in_line);
+            tokio::time::timeout(PATIENCE, pool.turns.clone().acquire_owned()).await
+        };
+        pool.metrics.password_waited(since.elapsed());
+        let turn = turn.map_err(|_| Error::Busy)?.map_err(|_| Error::Busy)?;
         // The turn goes with the work, which can't be cancelled: who gives up waiting frees no processor.
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            work(&pool)
+            let since = Instant::now();
+            let done = work(&pool);
+            pool.metrics.password_hashed(since.elapsed());
+            done
         })
         .await
         .map_err(|error| Error::Hash(error.to_string()))
@@ -121,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_is_right() {
-        let pool = Passwords::new(2, &SystemEntropy).unwrap();
+        let pool = Passwords::new(2, &SystemEntropy, Arc::new(Instruments::new())).unwrap();
         let stored = pool.hash("correct horse".into(), &SystemEntropy).await.unwrap();
         assert!(stored.starts_with("$argon2id$"), "{stored}");
         assert!(pool.check("correct horse".into(), Some(stored.clone())).await.unwrap());
@@ -130,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_account_costs_the_same_check() {
-        let pool = Passwords::new(1, &SystemEntropy).unwrap();
+        let pool = Passwords::new(1, &SystemEntropy, Arc::new(Instruments::new())).unwrap();
         assert!(!pool.check("anything".into(), None).await.unwrap());
         assert_eq!(pool.checked(), 1);
         let parameters = |hash: &str| hash.split('$').nth(3).map(str::to_owned);
@@ -140,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_come_back() {
-        let pool = Passwords::new(1, &SystemEntropy).unwrap();
+        let pool = Passwords::new(1, &SystemEntropy, Arc::new(Instruments::new())).unwrap();
         for _ in 0..3 {
             pool.check("x".into(), None).await.unwrap();
         }

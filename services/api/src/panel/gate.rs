@@ -153,6 +153,7 @@ pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Re
     let Attempt { account, is_right } = auth::attempt(&app, &peer, &email, password).await?;
     let target = account.as_ref().map(|account| account.id);
     let Some(user) = account.filter(|user| is_right && user.is_active && user.is_staff) else {
+        app.metrics.login(false);
         let note = origin.did(Action::PanelLoginFailed);
         audit::write_alone(
             &app,
@@ -165,6 +166,7 @@ pub(crate) async fn login(State(app): State<App>, request: Request) -> Result<Re
         return Ok(form(next, &email, Some("Wrong email or password"), StatusCode::UNAUTHORIZED));
     };
     let cookie = open(&app, &user, &peer, &headers, &origin).await?;
+    app.metrics.login(true);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response())
 }
 

@@ -21,6 +21,7 @@ use crate::announce;
 use crate::app::App;
 use crate::audit::{self, Origin};
 use crate::http::error::{ApiError, Result};
+use crate::metrics::Swept;
 
 /// Somebody was in a room if he was within this time. A node tells of its rooms every ten seconds or so.
 const VISITED: Duration = Duration::from_secs(60);
@@ -136,6 +137,11 @@ async fn decide(app: &App, seen: &Room, doubts: u64) -> Result<()> {
     }
     tx.commit().await?;
     if let Some(version) = version {
+        match decided {
+            Succession::Pass(_) => app.metrics.swept(Swept::Transfer),
+            Succession::Close => app.metrics.swept(Swept::Close),
+            Succession::Back | Succession::Wait => {}
+        }
         tracing::info!(room.id = %room.id, ?decided, "a host's deadline passed");
         announce::facts(app, room.id, version).await;
     }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
 use super::{Client, Desk};
+use crate::metrics::Calls;
 use crate::room::effect::Away;
 
 /// Between two probes of a replica.
@@ -97,14 +98,15 @@ enum Failed {
 pub(super) struct Replicas {
     all: RwLock<Arc<[Arc<Replica>]>>,
     start: Instant,
+    calls: Calls,
 }
 
 impl Replicas {
     /// Replicas that are taken to be up until a probe says otherwise.
-    pub(super) fn new(clients: Vec<(String, Client)>) -> Arc<Self> {
+    pub(super) fn new(clients: Vec<(String, Client)>, calls: Calls) -> Arc<Self> {
         Arc::new_cyclic(|me| {
             let listed = clients.into_iter().map(|(name, client)| replica(me, name, client, None));
-            Self { all: RwLock::new(listed.collect()), start: Instant::now() }
+            Self { all: RwLock::new(listed.collect()), start: Instant::now(), calls }
         })
     }
 
@@ -190,7 +192,10 @@ impl Replicas {
         // Those that can't be reached are asked a second time: one that was just restarted refuses the first try on its
         // old connection. Whoever said no, or is slow, would only be burdened.
         let mut again = Vec::new();
-        for replica in self.order(first) {
+        for (tries, replica) in self.order(first).into_iter().enumerate() {
+            if tries > 0 {
+                self.calls.retried();
+            }
             match self.ask(&replica, call(replica.client.clone())).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failed::ForGood) => return Err(Away),

@@ -16,6 +16,17 @@ pub const PER_USER: usize = 20;
 pub const PER_ADDRESS: usize = 1_000;
 const SHARDS: usize = 64;
 
+/// What waits to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages.
+    pub frames: usize,
+    /// Bytes.
+    pub bytes: usize,
+    /// Bytes for the one for whom the most waits.
+    pub most_bytes: usize,
+}
+
 struct Open {
     connection: ConnectionId,
     session: SessionId,
@@ -101,6 +112,21 @@ impl Connections {
                 open.outbox.close(close.clone());
             }
         }
+    }
+
+    /// What waits to be written to all of them.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        let mut all = Waiting::default();
+        for shard in &self.users {
+            for open in shard.lock().values().flatten() {
+                let (frames, bytes) = open.outbox.waiting();
+                all.frames += frames;
+                all.bytes += bytes;
+                all.most_bytes = all.most_bytes.max(bytes);
+            }
+        }
+        all
     }
 
     /// How many connections are open.
@@ -199,6 +225,18 @@ mod tests {
         let _b = all.open_of(id(1).into(), at(1_001).into(), ConnectionId(2), new.clone(), true);
         all.revoke(id(1).into(), Which::Until(Timestamp(1_000)), &Close::new(4011, ""));
         assert!(old.is_closing() && !new.is_closing());
+    }
+
+    #[test]
+    fn what_waits_for_all_is_summed_up_and_the_most_for_one_is_known() {
+        let all = Arc::new(Connections::default());
+        let (one, two) = (Arc::new(Outbox::default()), Arc::new(Outbox::default()));
+        let _a = all.open_of(id(1).into(), id(11).into(), ConnectionId(1), one.clone(), true);
+        let _b = all.open_of(id(2).into(), id(12).into(), ConnectionId(2), two.clone(), true);
+        for (outbox, bytes) in [(&one, 10), (&one, 5), (&two, 7)] {
+            outbox.join([vec![0; bytes].into()]);
+        }
+        assert_eq!(all.waiting(), Waiting { frames: 3, bytes: 22, most_bytes: 15 });
     }
 
     #[test]

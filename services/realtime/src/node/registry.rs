@@ -24,6 +24,8 @@ struct Live {
     inbox: mpsc::Sender<Input>,
     /// How long round trips to its members here take; the store is told.
     round_trip: Option<Duration>,
+    /// How many people are in it here.
+    people: usize,
 }
 
 /// Where each room is reached.
@@ -49,7 +51,7 @@ impl Registry {
             Entry::Vacant(free) => {
                 let (sender, inbox) = mpsc::channel(shell::WAITING);
                 node.background.spawn(shell::run(node.clone(), room, inbox));
-                free.insert(Live { inbox: sender.clone(), round_trip: None });
+                free.insert(Live { inbox: sender.clone(), round_trip: None, people: 0 });
                 sender
             }
         }
@@ -87,6 +89,19 @@ impl Registry {
         if shard.get(&room).is_some_and(|live| live.inbox.is_closed()) {
             shard.remove(&room);
         }
+    }
+
+    /// Notes how many people are in a room here.
+    pub fn note_people(&self, room: RoomId, people: usize) {
+        if let Some(live) = self.shard(room).lock().get_mut(&room) {
+            live.people = people;
+        }
+    }
+
+    /// How many people are here, over all rooms.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.0.iter().map(|shard| shard.lock().values().map(|live| live.people).sum::<usize>()).sum()
     }
 
     /// How many rooms are live.

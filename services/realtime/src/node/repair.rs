@@ -94,6 +94,7 @@ impl Pace {
             self.is_doubtful |= is_new || !node.bus.is_healthy();
             // A new doubt cuts the wait short.
             if is_new || (self.is_doubtful && !was_doubtful) || Instant::now() >= due {
+                node.metrics.repairs(self.is_doubtful || was_doubtful);
                 return true;
             }
         }

@@ -24,6 +24,7 @@ use tracing::{Instrument, Span};
 
 use super::effect::{Away, Draft, Effect, Input};
 use super::{Opening, Room, Setup};
+use crate::metrics::Place;
 use crate::node::Node;
 use crate::outbox::Close;
 
@@ -62,7 +63,10 @@ pub async fn run(node: Arc<Node>, id: RoomId, inbox: mpsc::Receiver<Input>) {
     match AssertUnwindSafe(serve(node.clone(), id, inbox)).catch_unwind().await {
         Ok(Heir::None) => return,
         Ok(Heir::Wanted) => {}
-        Err(_) => tracing::error!("room.id" = %id, "a room failed inside"),
+        Err(_) => {
+            node.metrics.fault(Place::Room);
+            tracing::error!("room.id" = %id, "a room failed inside");
+        }
     }
     tokio::select! {
         () = tokio::time::sleep(AFTER_FAULT) => {}
@@ -88,6 +92,7 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
     let mut idle_since: Option<Instant> = None;
     let mut turns: u64 = 0;
     let mut round_trip = room.round_trip();
+    let mut people = 0;
     let mut sleep = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         let mut wake = node.instant(room.next_deadline());
@@ -137,6 +142,11 @@ async fn serve(node: Arc<Node>, id: RoomId, mut inbox: mpsc::Receiver<Input>) ->
             }
         }
         room.sent().add_to(&node.traffic);
+        node.metrics.add(&room.take_tally());
+        if people != room.people() {
+            people = room.people();
+            node.rooms.note_people(id, people);
+        }
         if round_trip != room.round_trip() {
             round_trip = room.round_trip();
             node.rooms.note_round_trip(id, round_trip);

@@ -46,6 +46,7 @@ pub mod users;
 
 mod batch;
 mod error;
+mod load;
 mod loan;
 mod outage;
 mod row;
@@ -53,6 +54,7 @@ mod store;
 
 pub use engine::{Read, Tx};
 pub use error::{Conflict, Error};
+pub use load::Load;
 pub use store::{Options, Store};
 
 /// What every function here gives.

@@ -74,6 +74,16 @@ pub async fn due(read: &mut Read, now: Timestamp, limit: u32) -> Result<Vec<Fenc
         .collect()
 }
 
+/// How many entries wait to be told, and since when the oldest of them does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn waiting(read: &mut Read) -> Result<(u64, Option<Timestamp>)> {
+    const SQL: &str = "SELECT count(*), min(created_at) FROM outbox";
+    let (count, oldest) = fetch_one!(read, (i64, Option<i64>), SQL)?;
+    Ok((row::to_u64(count, "outbox count")?, oldest.map(Timestamp)))
+}
+
 /// These were told.
 ///
 /// # Errors

@@ -9,9 +9,10 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, PgConnection, PgPool, SqlitePool};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::engine::{Read, Tx};
+use crate::load::{Load, Waits};
 use crate::loan::Loan;
 use crate::outage::Outage;
 use crate::{Error, Result, keys};
@@ -28,7 +29,10 @@ static SQLITE: Migrator = sqlx::migrate!("../../../migrations/sqlite");
 
 /// The database: PostgreSQL for any number of api replicas, or an SQLite file for one process. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Store(Pools);
+pub struct Store {
+    pools: Pools,
+    waits: Arc<Waits>,
+}
 
 #[derive(Clone, Debug)]
 enum Pools {
@@ -107,7 +111,7 @@ impl Store {
             .connect_with(connect.clone())
             .await?;
         let patience = (options.acquire_timeout, options.statement_timeout + ON_THE_WAY);
-        Ok(Self(Pools::Postgres { pool, outage: Outage::new(connect), patience }))
+        Ok(Self::of(Pools::Postgres { pool, outage: Outage::new(connect), patience }))
     }
 
     async fn connect_sqlite(url: &str, options: Options) -> Result<Self> {
@@ -141,7 +145,42 @@ impl Store {
             .max_lifetime(None)
             .connect_with(base.pragma("query_only", "ON"))
             .await?;
-        Ok(Self(Pools::Sqlite { read, write }))
+        Ok(Self::of(Pools::Sqlite { read, write }))
+    }
+
+    fn of(pools: Pools) -> Self {
+        Self { pools, waits: Arc::default() }
+    }
+
+    /// How busy the connections are now; SQLite's readers and its writer together.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        match &self.pools {
+            Pools::Postgres { pool, .. } => Load::of(pool),
+            Pools::Sqlite { read, write } => Load::of(read).and(Load::of(write)),
+        }
+    }
+
+    /// From now on has `told` hear how long each call waited for its connection. Only the first one is told.
+    pub fn tell_waits(&self, told: impl Fn(Duration) + Send + Sync + 'static) {
+        self.waits.tell(told);
+    }
+
+    /// How many calls got no connection: none came in time, or the database is away.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.waits.given_up()
+    }
+
+    /// Waits for a connection, and counts that.
+    async fn wait<T, E>(&self, connection: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let since = Instant::now();
+        let done = connection.await;
+        match &done {
+            Ok(_) => self.waits.came(since.elapsed()),
+            Err(_) => self.waits.gave_up(),
+        }
+        done
     }
 
     /// Brings the schema up to date and makes the secrets that are missing, with bytes from `fill`. Doing it
@@ -150,7 +189,7 @@ impl Store {
     /// # Errors
     /// When a migration fails or was changed after it ran.
     pub async fn migrate(&self, fill: impl FnMut(&mut [u8]) + Send) -> Result<()> {
-        match &self.0 {
+        match &self.pools {
             Pools::Postgres { pool, .. } => {
                 // Connections of its own, for a migration may take its time.
                 let options = pool.connect_options().as_ref().clone().options([("statement_timeout", "0")]);
@@ -182,7 +221,7 @@ impl Store {
         }
         let applied: Vec<(i64,)> =
             fetch_all!(read, (i64,), "SELECT version FROM _sqlx_migrations WHERE success ORDER BY version")?;
-        let wanted = match &self.0 {
+        let wanted = match &self.pools {
             Pools::Postgres { .. } => &POSTGRES,
             Pools::Sqlite { .. } => &SQLITE,
         };
@@ -204,12 +243,12 @@ impl Store {
     /// # Errors
     /// When there is no connection in time.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(match &self.0 {
+        Ok(match &self.pools {
             Pools::Postgres { pool, outage, patience } => {
-                Tx::postgres(borrow(pool, outage, *patience).await?).await?
+                Tx::postgres(self.wait(borrow(pool, outage, *patience)).await?).await?
             }
             // IMMEDIATE: a transaction that reads first and then finds another process ahead could only give up.
-            Pools::Sqlite { write, .. } => Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+            Pools::Sqlite { write, .. } => Tx::sqlite(self.wait(write.begin_with("BEGIN IMMEDIATE")).await?),
         })
     }
 
@@ -218,17 +257,17 @@ impl Store {
     /// # Errors
     /// When there is none in time.
     pub async fn read(&self) -> Result<Read> {
-        Ok(match &self.0 {
+        Ok(match &self.pools {
             Pools::Postgres { pool, outage, patience } => {
-                Read::postgres(borrow(pool, outage, *patience).await?)
+                Read::postgres(self.wait(borrow(pool, outage, *patience)).await?)
             }
-            Pools::Sqlite { read, .. } => Read::sqlite(read.acquire().await?),
+            Pools::Sqlite { read, .. } => Read::sqlite(self.wait(read.acquire()).await?),
         })
     }
 
     /// Waits for what is under way and closes every connection; from then on the database is away.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.pools {
             Pools::Postgres { pool, .. } => pool.close().await,
             Pools::Sqlite { read, write } => {
                 read.close().await;

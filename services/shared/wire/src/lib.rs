@@ -7,6 +7,7 @@
 pub mod code;
 pub mod convert;
 pub mod frame;
+pub mod rpc;
 pub mod token;
 
 pub use code::Code;

@@ -1,5 +1,8 @@
 //! What has to be told after a commit.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use streamit_domain::room::{Access, Role};
 use streamit_storage::outbox::{self, Fence};
 use streamit_storage::{participants, rooms};
@@ -10,6 +13,8 @@ both_engines!(
     a_new_room_tells_its_fence,
     a_fence_and_its_entry_happen_together_or_not_at_all,
     what_is_told_is_gone_and_what_is_not_comes_again,
+    what_waits_is_counted_also_when_it_is_not_due,
+    who_waits_for_a_connection_and_gets_none_is_counted,
 );
 
 async fn due(db: &Db, now: i64) -> Vec<Fence> {
@@ -68,4 +73,39 @@ async fn what_is_told_is_gone_and_what_is_not_comes_again(db: Db) {
     assert_eq!(now, ids[2..]);
     assert_eq!(then, [(ids[2], 0), (ids[1], 1)]);
     assert_eq!(outbox::due(&mut db.store.read().await.unwrap(), later(500), 1).await.unwrap().len(), 1);
+}
+
+async fn what_waits_is_counted_also_when_it_is_not_due(db: Db) {
+    let waiting = async || outbox::waiting(&mut db.store.read().await.unwrap()).await.unwrap();
+    assert_eq!(waiting().await, (0, None));
+    for _ in 0..2 {
+        db.room(Access::Public).await;
+    }
+    let ids: Vec<u64> = due(&db, 0).await.iter().map(|entry| entry.id).collect();
+    let mut tx = db.store.begin().await.unwrap();
+    outbox::postpone(&mut tx, &ids, later(500)).await.unwrap();
+    tx.commit().await.unwrap();
+
+    assert_eq!(waiting().await, (2, Some(NOW)));
+}
+
+async fn who_waits_for_a_connection_and_gets_none_is_counted(db: Db) {
+    let waits = Arc::new(AtomicU64::new(0));
+    db.store.tell_waits({
+        let waits = waits.clone();
+        move |_| {
+            waits.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let before = db.store.load();
+    let read = db.store.read().await.unwrap();
+    let now = db.store.load();
+    assert_eq!((waits.load(Ordering::Relaxed), now.used, now.most), (1, before.used + 1, before.most));
+    assert_eq!(db.store.given_up(), 0);
+    drop(read);
+
+    db.store.close().await;
+
+    assert!(db.store.read().await.is_err());
+    assert_eq!((waits.load(Ordering::Relaxed), db.store.given_up()), (1, 1));
 }
