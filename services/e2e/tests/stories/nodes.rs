@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use streamit_client::{CloseReason, Http, Options};
+use streamit_client::{CloseReason, Connection, Error, Http, Options};
 use streamit_e2e::{Ended, Plan, Program, Seat, System, program, until};
 
 use crate::{guests_of_another_node, only_one_is_missed};
@@ -67,9 +67,13 @@ async fn a_drained_node_takes_nobody_until_it_resumes_and_nobody_is_missed() {
             assert_eq!(is_ready(system, 0).await, 503);
             let late = system.guest("Late").await;
             room.admit(&late).await;
-            let refused = room.try_sit(0, &late, Options::default()).await.unwrap_err();
-            let streamit_client::Error::Closed(reason) = &refused else { panic!("{refused}") };
+            // Whoever comes directly is told when to come back; whoever comes by a proxy could be taken elsewhere by it.
+            let directly = Connection::join(&system.ws(0), &room.code, late.token(), Options::default());
+            let refused = directly.await.unwrap_err();
+            let Error::Closed(reason) = &refused else { panic!("{refused}") };
             assert!(reason.code == 1012 && reason.retry_in_ms.is_some(), "{reason}");
+            let refused = room.try_sit(0, &late, Options::default()).await.unwrap_err();
+            assert!(matches!(refused, Error::UpgradeRefused(503)), "{refused}");
 
             let told = operator(system, &["resume", "--node", "node-0"]).await;
             assert!(told.is_success(), "{}", told.stderr);
