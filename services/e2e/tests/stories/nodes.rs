@@ -68,7 +68,8 @@ async fn a_drained_node_takes_nobody_until_it_resumes_and_nobody_is_missed() {
             let late = system.guest("Late").await;
             room.admit(&late).await;
             // Whoever comes directly is told when to come back; whoever comes by a proxy could be taken elsewhere by it.
-            let directly = Connection::join(&system.ws(0), &room.code, late.token(), Options::default());
+            let address = system.ws(0);
+            let directly = Connection::join(&address, &room.code, late.token(), Options::default());
             let refused = directly.await.unwrap_err();
             let Error::Closed(reason) = &refused else { panic!("{refused}") };
             assert!(reason.code == 1012 && reason.retry_in_ms.is_some(), "{reason}");
