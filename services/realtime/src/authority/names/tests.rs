@@ -107,8 +107,7 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 fn api(book: &Book, port: u16, every: Duration) -> Authority {
-    let look_ups =
-        LookUps { resolver: Arc::new(book.clone()), every, deadline: Duration::from_millis(50) };
+    let look_ups = LookUps { resolver: Arc::new(book.clone()), every, deadline: Duration::from_millis(50) };
     Authority::new(Vec::new(), None).unwrap().follow(vec![Name::new("api.test", port, None)], &look_ups)
 }
 
