@@ -98,6 +98,9 @@ impl Told {
         let known: BTreeMap<String, &Metric> =
             metrics.iter().map(|metric| (metric.exported_name(), metric)).collect();
         assert_eq!(known.len(), metrics.len(), "two of one name");
+        let told = self.kinds.keys().filter(|name| *name != "target_info");
+        let unknown: Vec<_> = told.filter(|name| !known.contains_key(*name)).collect();
+        assert!(unknown.is_empty(), "told, and not documented: {unknown:?}");
         for (name, kind) in self.kinds.iter().filter(|(name, _)| *name != "target_info") {
             let metric = known.get(name).unwrap_or_else(|| panic!("{name} is not documented"));
             let documented = match metric.kind {
