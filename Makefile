@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync screenshots
+.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync metrics screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ guarantees: ## measure what is promised under faults, each as long as it is prom
 
 sync: ## measure how far two real browsers on two nodes are apart, three minutes; a line of figures for each promise
 	STREAMIT_LONG_SYNC=1 .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser sync -- --nocapture
+
+metrics: ## write docs/metrics.md anew, from what the code measures
+	STREAMIT_WRITE_DOCS=1 cargo test -q -p streamit-e2e --test programs the_document
 
 screenshots: ## take the pictures of the watch page in docs/screenshots anew
 	STREAMIT_SCREENSHOTS=docs/screenshots .ci/deps run --browser -- cargo test -q -p streamit-e2e --test browser screenshots

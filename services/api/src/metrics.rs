@@ -34,8 +34,11 @@ const TIMEOUTS: Metric = Metric::counter(
     "{timeout}",
     "how often no connection came in time, or the database was away",
 );
-const BATCH: Metric =
-    Metric::counts("streamit.append.batch", "{message}", "chat messages stored with one transaction");
+const BATCH: Metric = Metric::counts(
+    "streamit.append.batch.messages",
+    "{message}",
+    "chat messages stored with one transaction",
+);
 const APPEND: Metric = Metric::seconds("streamit.append.duration", "how long such a transaction took");
 const OUTBOX_AGE: Metric = Metric::gauge(
     "streamit.outbox.age",

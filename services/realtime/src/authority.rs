@@ -66,7 +66,8 @@ impl Interceptor for Token {
 
 impl Token {
     fn client(&self, channel: Channel) -> Client {
-        AuthorityClient::with_interceptor(Measured::new(channel, self.calls.clone()), self.clone()).max_decoding_message_size(16 << 20)
+        AuthorityClient::with_interceptor(Measured::new(channel, self.calls.clone()), self.clone())
+            .max_decoding_message_size(16 << 20)
     }
 }
 

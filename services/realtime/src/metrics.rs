@@ -54,7 +54,7 @@ const MEMBERS: Metric = Metric::gauge(
 );
 const QUEUE_FRAMES: Metric =
     Metric::gauge("streamit.queue.frames", "{frame}", "what waits for all connections to be written");
-const QUEUE_BYTES: Metric = Metric::gauge("streamit.queue.bytes", "By", "the same in bytes");
+const QUEUE_BYTES: Metric = Metric::gauge("streamit.queue.bytes", "{byte}", "the same in bytes");
 const QUEUE_BYTES_MAX: Metric =
     Metric::gauge("streamit.queue.bytes.max", "{byte}", "what waits for the one who is worst off, in bytes");
 const RESUMES: Metric = Metric::counter(
@@ -97,7 +97,7 @@ const DRIFT: Metric = Metric::seconds(
 );
 const DRAIN: Metric = Metric::gauge(
     "streamit.drain.state",
-    "1",
+    "{state}",
     "0 serves, 1 not ready but serving, 2 closing connections, 3 drained as ordered and idle",
 );
 const FAULTS: Metric = Metric::counter(

@@ -50,7 +50,6 @@ where
         let method = request.uri().path().trim_start_matches('/');
         let span = trace::answering(method, self.context(request.headers()));
         // Some of it runs before the future is first polled.
-        let call = span.in_scope(|| self.inner.call(request));
-        call.instrument(span)
+        span.in_scope(|| self.inner.call(request)).instrument(span)
     }
 }

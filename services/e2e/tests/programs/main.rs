@@ -5,6 +5,7 @@
 mod commands;
 mod descriptors;
 mod logs;
+mod metrics;
 mod options;
 mod secrets;
 mod serving;

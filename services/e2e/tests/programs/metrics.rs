@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use streamit_client::Http;
-use streamit_e2e::{Plan, Program, System, until};
+use streamit_e2e::{Plan, Program, RawSocket, Seat, System, until};
 use streamit_telemetry::metrics::{Kind, Metric, PROCESS, TELEMETRY, document};
 
 /// What shows only when something fails or many come at once; `name{label}` when it is the label that does.
@@ -98,6 +98,9 @@ impl Told {
         let known: BTreeMap<String, &Metric> =
             metrics.iter().map(|metric| (metric.exported_name(), metric)).collect();
         assert_eq!(known.len(), metrics.len(), "two of one name");
+        let told = self.kinds.keys().filter(|name| *name != "target_info");
+        let unknown: Vec<_> = told.filter(|name| !known.contains_key(*name)).collect();
+        assert!(unknown.is_empty(), "told, and not documented: {unknown:?}");
         for (name, kind) in self.kinds.iter().filter(|(name, _)| *name != "target_info") {
             let metric = known.get(name).unwrap_or_else(|| panic!("{name} is not documented"));
             let documented = match metric.kind {
@@ -125,41 +128,158 @@ impl Told {
         assert!(missing.is_empty(), "documented, and not told: {missing:?}");
     }
 
-    fn holds_none_of(&self, secrets: &[&str]) {
+    fn holds_none_of(&self, secrets: &[String]) {
         for secret in secrets {
-            assert!(!secret.is_empty() && !self.text.contains(secret), "{secret} is told");
+            assert!(!secret.is_empty() && !self.text.contains(secret.as_str()), "{secret} is told");
         }
     }
 }
 
-/// A little of everything.
-struct Evening {
-    system: System,
-    secrets: Vec<String>,
+/// A little of everything. Two people are still there when it has happened; gives what must not be told.
+async fn evening(system: &System) -> (Vec<Seat>, Vec<String>) {
+    let (ana, bo) = (system.user("Ana").await, system.guest("Bo").await);
+    let room = ana.public_room().await;
+    let mut host = room.join_on(0, &ana).await;
+    let mut guest = room.join_on(0, &bo).await;
+    host.play(Some(5.0)).await;
+    guest.sees("the film", |state| state.is_playing).await;
+    for text in ["hello", "and again"] {
+        guest.say(text).await;
+        host.hears(text).await;
+    }
+    guest.send(&json!({"type": "SYNC_CHECK", "client_time": 100.0})).await;
+    guest.gets("SYNC_CORRECTION").await;
+    guest.send_text("nonsense").await;
+    guest.gets("ERROR").await;
+    let cy = system.guest("Cy").await;
+    room.join_on(0, &cy).await.leaves().await;
+    host.sees_go("Cy").await;
+
+    // Who has no token does not get in, however he asks, and neither does who names no room.
+    let mut refused = RawSocket::open(&system.ws(0), &format!("/ws/room/{}/", room.code)).await;
+    assert_eq!(refused.closed().await, Some(4001));
+    let path = format!("/ws/room/ZZZZZZZZ/?token={}", cy.token());
+    assert_eq!(RawSocket::open(&system.ws(0), &path).await.closed().await, Some(4002));
+    let unknown = ana.does("join", &json!({"code": "ZZZZZZZZ"})).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+
+    // One too many.
+    let email = system.fresh_email();
+    let wrong = json!({"email": email, "password": "not the right one"});
+    for n in 0..11 {
+        let answer = cy.http().raw("POST", "/api/auth/login/", Some(&wrong)).await.unwrap();
+        assert_eq!(answer.status, if n < 10 { 401 } else { 429 });
+    }
+    let secrets = [
+        room.code.clone(),
+        room.id.to_string(),
+        ana.id().to_string(),
+        bo.id().to_string(),
+        ana.token().to_owned(),
+        email,
+        "and again".into(),
+        "not the right one".into(),
+        "ZZZZZZZZ".into(),
+    ];
+    (vec![host, guest], secrets.into())
 }
 
-impl Evening {
-    async fn of(system: &System) -> Self {
-        let ana = system.user("Ana").await;
-        let bo = system.guest("Bo").await;
-        let room = ana.public_room().await;
-        let mut host = room.join_on(0, &ana).await;
-        let mut guest = room.join_on(0, &bo).await;
-        host.play(Some(5.0)).await;
-        guest.sees("the film", |state| state.is_playing).await;
-        guest.say("hello").await;
-        host.hears("hello").await;
-        guest.send(&json!({"type": "SYNC_CHECK", "client_time": 100.0})).await;
-        guest.gets("SYNC_CORRECTION").await;
-
-        let http = system.http(0);
-        let wrong = json!({"email": "nobody@example.org", "password": "wrong horse"});
-        assert_eq!(http.raw("POST", "/api/auth/login/", Some(&wrong)).await.unwrap().status, 401);
-        for status in [404, 404] {
-            let call = ana.http().request("GET", "/api/rooms/by-code/ABCDEFGH/").bearer(ana.token());
-            assert_eq!(call.send().await.unwrap().status, status);
-        }
-        let secrets = [&room.code, &room.id.to_string(), &ana.id.to_string(), &bo.id.to_string(), ana.token(), "nobody@example.org", "hello"];
-        Self { system: system.clone(), secrets: secrets.map(str::to_owned).to_vec() }
+/// Waits until a program tells this: what happens on the way out of a call is told a moment later.
+async fn tells(program: &Program, what: &str, is_so: impl Fn(&Told) -> bool) -> Told {
+    let told = until(what, async || {
+        let told = scrape(program).await;
+        is_so(&told).then_some(told)
+    });
+    match told.await {
+        Ok(told) => told,
+        Err(why) => panic!("{why}\n{}", scrape(program).await.text),
     }
+}
+
+#[track_caller]
+fn is_of_the_api(told: &Told) {
+    let is = |name, labels: &[(&str, &str)], value: f64| {
+        assert!((told.value(name, labels) - value).abs() < 1e-9, "{name} {labels:?}\n{}", told.text);
+    };
+    is("streamit_ready", &[], 1.0);
+    is("streamit_logins_total", &[("result", "failure")], 10.0);
+    is("streamit_limits_refused_total", &[("limit", "login")], 1.0);
+    is("streamit_limits_refused_total", &[], 1.0);
+    is("streamit_append_batch_messages_sum", &[], 2.0);
+    is("streamit_passwords_duration_seconds_count", &[("step", "hash")], 11.0);
+    let logins = [("http_route", "/api/auth/login/"), ("http_request_method", "POST")];
+    let of = |status| [logins[0], logins[1], ("http_response_status_code", status)];
+    is("http_server_request_duration_seconds_count", &of("401"), 10.0);
+    is("http_server_request_duration_seconds_count", &of("429"), 1.0);
+    is("db_client_connection_timeouts_total", &[], 0.0);
+    assert!(told.value("db_client_connection_count", &[]) >= 1.0);
+    let admit = [("rpc_method", "streamit.v1.Authority/Admit"), ("rpc_response_status_code", "OK")];
+    assert!(told.value("rpc_server_call_duration_seconds_count", &admit) >= 3.0);
+}
+
+#[track_caller]
+fn is_of_a_node(told: &Told) {
+    let is = |name, labels: &[(&str, &str)], value: f64| {
+        assert!((told.value(name, labels) - value).abs() < 1e-9, "{name} {labels:?}\n{}", told.text);
+    };
+    is("streamit_ready", &[], 1.0);
+    is("streamit_connections", &[], 2.0);
+    is("streamit_members", &[], 2.0);
+    is("streamit_rooms", &[], 1.0);
+    is("streamit_connections_opened_total", &[], 3.0);
+    is("streamit_connections_closed_total", &[("code", "1000")], 1.0);
+    is("streamit_connections_rejected_total", &[("reason", "token")], 1.0);
+    is("streamit_connections_rejected_total", &[("reason", "room")], 1.0);
+    is("streamit_connections_rejected_total", &[], 2.0);
+    is("streamit_handshake_duration_seconds_count", &[("phase", "total")], 3.0);
+    is("streamit_resumes_total", &[], 3.0);
+    is("streamit_messages_received_total", &[("type", "CHAT_MESSAGE")], 2.0);
+    is("streamit_messages_received_total", &[("type", "PLAY")], 1.0);
+    is("streamit_messages_received_total", &[("type", "invalid")], 1.0);
+    is("streamit_client_drift_seconds_count", &[], 1.0);
+    is("streamit_drain_state", &[], 0.0);
+    is("streamit_faults_total", &[], 0.0);
+    is("streamit_authority_replicas", &[("state", "up")], 1.0);
+}
+
+fn went(told: &Told) -> bool {
+    told.value("streamit_connections", &[]) < 2.5
+}
+
+#[tokio::test]
+async fn a_cluster_tells_all_that_is_documented_and_nothing_else() {
+    let plan = Plan::cluster(1, 1).env("STREAMIT_METRICS_LISTEN", "127.0.0.1:0");
+    plan.run(async |system| {
+        let (_seats, secrets) = evening(system).await;
+
+        let told = tells(&system.node(0), "that one has left", went).await;
+        let tables = [&every()[..], &node(), streamit_bus::metrics::METRICS].concat();
+        told.is_as_documented(&tables);
+        told.holds_none_of(&secrets);
+        is_of_a_node(&told);
+        let up = told.value("streamit_redis_up", &[]);
+        assert!(up > 0.5 && told.value("streamit_redis_probes_total", &[("result", "answered")]) >= 1.0);
+
+        let told = scrape(&system.api(0)).await;
+        let tables = [&every()[..], streamit_api::metrics::METRICS, streamit_bus::metrics::METRICS].concat();
+        told.is_as_documented(&tables);
+        told.holds_none_of(&secrets);
+        is_of_the_api(&told);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_standalone_program_tells_both_parts() {
+    let plan = Plan::standalone().env("STREAMIT_METRICS_LISTEN", "127.0.0.1:0");
+    plan.run(async |system| {
+        let (_seats, secrets) = evening(system).await;
+
+        let told = tells(&system.node(0), "that one has left", went).await;
+        told.is_as_documented(&[&every()[..], &node(), streamit_api::metrics::METRICS].concat());
+        told.holds_none_of(&secrets);
+        is_of_a_node(&told);
+        is_of_the_api(&told);
+    })
+    .await;
 }

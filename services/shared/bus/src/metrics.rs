@@ -31,7 +31,7 @@ const PROBES: Metric = Metric::counter(
 const PROBE: Metric =
     Metric::seconds("streamit.redis.probe.duration", "how long such a number was under way");
 pub(crate) const UP: Metric =
-    Metric::gauge("streamit.redis.up", "1", "1 when Redis answers and the subscription lives");
+    Metric::gauge("streamit.redis.up", "{state}", "1 when Redis answers and the subscription lives");
 pub(crate) const CLOCK_OFFSET: Metric = Metric::gauge(
     "streamit.clock.offset",
     "s",

@@ -170,6 +170,7 @@ fn meters(
         let registry = Registry::new();
         let reader = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
+            .scope_info_enabled(false) // all is of one scope: ours
             .build()
             .context("metrics can't be kept for /metrics")?;
         provider = provider.with_reader(reader);
