@@ -80,7 +80,11 @@ pub(crate) async fn revocation(app: &App, revoked: sessions::Revocation) {
 
 /// Tells a room's nodes something.
 pub(crate) async fn publish(app: &App, room: RoomId, kind: v1::event::Kind) {
-    let span = trace::sending("room");
+    publish_in(app, room, kind, trace::sending("room")).await;
+}
+
+/// The same, traced as `span`.
+pub(crate) async fn publish_in(app: &App, room: RoomId, kind: v1::event::Kind, span: Span) {
     let event = event(app, kind, &span);
     if let Err(error) = app.rooms.publish(room, &event).instrument(span).await {
         tracing::debug!(room.id = %room, error = chain(&error), "nodes will find out by themselves what changed");

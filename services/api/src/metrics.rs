@@ -7,6 +7,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, global};
 use streamit_storage::Store;
 use streamit_telemetry::metrics::{Counters, Metric};
+use streamit_telemetry::trace;
 
 use crate::app::App;
 
@@ -188,7 +189,7 @@ impl Instruments {
         self.requests.record(
             took.as_secs_f64(),
             &[
-                KeyValue::new("http.request.method", method_word(method)),
+                KeyValue::new("http.request.method", trace::method_word(method.as_str())),
                 KeyValue::new("http.route", route.to_owned()),
                 KeyValue::new("http.response.status_code", i64::from(status.as_u16())),
             ],
@@ -300,29 +301,13 @@ fn meter() -> Meter {
     global::meter("streamit")
 }
 
-/// A method that is none of the usual ones was made up by somebody.
-fn method_word(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "CONNECT" => "CONNECT",
-        "TRACE" => "TRACE",
-        _ => "_OTHER",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_method_that_somebody_made_up_is_no_label() {
-        assert_eq!(method_word(&Method::PATCH), "PATCH");
-        assert_eq!(method_word(&Method::from_bytes(b"ANA").unwrap()), "_OTHER");
+        assert_eq!(trace::method_word(Method::PATCH.as_str()), "PATCH");
+        assert_eq!(trace::method_word("ANA"), "_OTHER");
     }
 }

@@ -70,6 +70,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("-", MatchedPath::as_str);
     let span = trace::serving(method.as_str(), route, request.headers().get(trace::TRACEPARENT));
+    span.record("request.id", id.as_str());
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status().as_u16();
     trace::served(&span, status);

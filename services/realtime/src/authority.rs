@@ -100,7 +100,8 @@ impl Authority {
         let replicas = Replicas::new(clients.collect(), token.calls.clone());
         let weak = Arc::downgrade(&replicas);
         Calls::observe_replicas(move || {
-            let all = weak.upgrade()?.all();
+            let mut all = weak.upgrade()?.all().to_vec();
+            all.retain(|replica| replica.is_in()); // an address that never answered is no replica yet
             Some((all.iter().filter(|replica| replica.is_up()).count(), all.len()))
         });
         Ok(Self { replicas, token })
@@ -128,7 +129,8 @@ impl Authority {
     /// # Errors
     /// When no replica has answered in time.
     pub async fn admit(&self, admission: v1::Admission) -> Result<v1::Admitted, Away> {
-        let first = self.replicas.first(admission.code.as_bytes())?;
+        let first = self.replicas.first(admission.code.as_bytes());
+        let first = first.inspect_err(|Away| self.replicas.note_unasked(ADMIT))?;
         first.desk.admit.ask((admission, Cause::of(Span::current()))).await
     }
 
@@ -142,7 +144,7 @@ impl Authority {
         drafts: Vec<v1::ChatDraft>,
         causes: Vec<Cause>,
     ) -> Result<Vec<v1::Appended>, Away> {
-        let first = self.replicas.first(room)?;
+        let first = self.replicas.first(room).inspect_err(|Away| self.replicas.note_unasked(APPEND))?;
         first.desk.append.ask((drafts, causes)).await
     }
 
@@ -181,7 +183,8 @@ impl Desk {
                         let request = v1::AdmitRequest { admissions: admissions.clone() };
                         async move { client.admit(request).await }
                     });
-                    call.await.map(|reply| reply.results).and_then(|results| complete(results, asked))
+                    let reply = call.await.inspect_err(|Away| replicas.note_unasked(ADMIT))?;
+                    complete(reply.results, asked)
                 };
                 ask.instrument(span)
             }
@@ -200,7 +203,8 @@ impl Desk {
                         let request = v1::AppendRequest { drafts: drafts.to_vec() };
                         async move { client.append(request).await }
                     });
-                    results.extend(complete(call.await?.results, drafts.len())?);
+                    let reply = call.await.inspect_err(|Away| replicas.note_unasked(APPEND))?;
+                    results.extend(complete(reply.results, drafts.len())?);
                 }
                 let mut results = results.into_iter();
                 Ok(sizes.into_iter().map(|size| results.by_ref().take(size).collect()).collect())

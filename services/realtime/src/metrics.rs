@@ -224,33 +224,35 @@ impl Reason {
     }
 }
 
+/// The codes that connections end with.
+const CODES: [(u16, &str); 22] = [
+    (1000, "1000"),
+    (1001, "1001"),
+    (1002, "1002"),
+    (1006, "1006"),
+    (1007, "1007"),
+    (1009, "1009"),
+    (1011, "1011"),
+    (1012, "1012"),
+    (1013, "1013"),
+    (4001, "4001"),
+    (4002, "4002"),
+    (4003, "4003"),
+    (4004, "4004"),
+    (4005, "4005"),
+    (4010, "4010"),
+    (4011, "4011"),
+    (4100, "4100"),
+    (4101, "4101"),
+    (4102, "4102"),
+    (4103, "4103"),
+    (4104, "4104"),
+    (4105, "4105"),
+];
+
 /// A close code as a label: those that are ours or usual by name.
 fn code_word(code: u16) -> &'static str {
-    match code {
-        1000 => "1000",
-        1001 => "1001",
-        1002 => "1002",
-        1006 => "1006",
-        1007 => "1007",
-        1009 => "1009",
-        1011 => "1011",
-        1012 => "1012",
-        1013 => "1013",
-        4001 => "4001",
-        4002 => "4002",
-        4003 => "4003",
-        4004 => "4004",
-        4005 => "4005",
-        4010 => "4010",
-        4011 => "4011",
-        4100 => "4100",
-        4101 => "4101",
-        4102 => "4102",
-        4103 => "4103",
-        4104 => "4104",
-        4105 => "4105",
-        _ => "other",
-    }
+    CODES.into_iter().find(|(known, _)| *known == code).map_or("other", |(_, word)| word)
 }
 
 /// Where a fault was contained.
@@ -302,7 +304,7 @@ impl Default for Instruments {
         let meter = meter();
         Self {
             opened: OPENED.adds(&meter),
-            closed: CLOSED.adds_by(&meter, &[]),
+            closed: CLOSED.adds_by(&meter, &CODES.map(|(_, word)| word)),
             rejected: REJECTED.adds_by(&meter, &Reason::ALL.map(Reason::word)),
             handshake: HANDSHAKE.records(&meter),
             resumes: RESUMES.adds_by(&meter, &["first", "resumed", "afresh"]),

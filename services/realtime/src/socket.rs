@@ -401,7 +401,10 @@ impl Socket {
 
 /// The trace that begins with a message, if one does. It ends when what was asked for is done.
 fn cause(frame: &client::Frame) -> Cause {
-    if !trace::is_wanted() {
+    use client::Frame;
+    // What is answered by the room alone, again and again from everybody, would use up what is there for the rest.
+    let goes_on = matches!(frame, Frame::Chat { .. } | Frame::Playback(_) | Frame::Moderate { .. });
+    if !goes_on || !trace::is_wanted() {
         return Cause::default();
     }
     let kind = frame.kind();

@@ -84,6 +84,7 @@ pub async fn upgrade(
     // Before the upgrade a proxy can ask the next node, after it nobody can. It need not know that this one is not ready, and
     // one that sends people where the fewest are would send all of them back here.
     if app.node.is_shut() && Peer::is_proxied(&parts, &app.trusted_proxies) {
+        app.node.metrics.rejected(Reason::Unavailable);
         let mut response = problem(Code::TryAgain);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return response;

@@ -53,8 +53,8 @@ struct Job {
     cause: Cause,
 }
 
-/// What is to be told of a room, and what brought it about.
-type News = (RoomId, v1::Chat, Cause);
+/// What is to be told of a room, and the context that brought it about: the call itself is answered by then.
+type News = (RoomId, v1::Chat, String);
 
 impl Appender {
     /// Starts the workers. Needs a runtime.
@@ -277,11 +277,11 @@ fn news(drafts: &[Draft], results: &[Result<Append, Code>], causes: &[&Cause], n
         .map(|(room, messages)| {
             let epoch = messages.iter().map(|(epoch, ..)| *epoch).max().unwrap_or(0);
             let cause = messages.iter().find(|(.., cause)| cause.span().is_some());
-            let cause = cause.map(|(.., cause)| cause.clone()).unwrap_or_default();
+            let context = cause.map(|(.., cause)| cause.traceparent()).unwrap_or_default();
             let mut messages: Vec<_> = messages.into_iter().map(|(_, message, _)| message).collect();
             messages.sort_by_key(|message| message.seq);
             messages.dedup_by_key(|message| message.seq);
-            (room, v1::Chat { epoch, messages }, cause)
+            (room, v1::Chat { epoch, messages }, context)
         })
         .collect()
 }
@@ -290,14 +290,14 @@ fn news(drafts: &[Draft], results: &[Result<Append, Code>], causes: &[&Cause], n
 async fn tell(app: App, mut news: mpsc::Receiver<Vec<News>>) {
     let mut groups = Vec::new();
     while news.recv_many(&mut groups, UNTOLD).await > 0 {
-        let rooms = by_room(groups.drain(..).flatten().map(|(room, chat, cause)| (room, (chat, cause))));
+        let rooms = by_room(groups.drain(..).flatten().map(|(room, chat, context)| (room, (chat, context))));
         futures_util::stream::iter(rooms)
             .for_each_concurrent(TOLD_AT_ONCE, |(room, chats)| {
                 let app = app.clone();
                 async move {
-                    for (chat, cause) in chats {
-                        let told = announce::publish(&app, room, v1::event::Kind::Chat(chat));
-                        told.instrument(cause.or_none()).await;
+                    for (chat, context) in chats {
+                        let span = trace::sending_from("room", &context);
+                        announce::publish_in(&app, room, v1::event::Kind::Chat(chat), span).await;
                     }
                 }
             })

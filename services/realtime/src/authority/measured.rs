@@ -5,10 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use streamit_telemetry::trace;
 use streamit_wire::rpc;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic::codegen::Service;
+use tracing::Span;
 
 use crate::metrics::Calls;
 
@@ -31,10 +33,13 @@ struct UnderWay {
     method: &'static str,
     since: Instant,
     outcome: &'static str,
+    /// What the call is traced as, if it is. The last of several tries says how it ended.
+    span: Span,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        trace::answered(&self.span, self.outcome);
         self.calls.called(self.method, self.outcome, self.since.elapsed());
     }
 }
@@ -58,6 +63,7 @@ where
             method: rpc::method(request.uri().path()),
             since: Instant::now(),
             outcome: rpc::status(Code::Cancelled),
+            span: Span::current(),
         };
         let answer = self.inner.call(request);
         Box::pin(async move {

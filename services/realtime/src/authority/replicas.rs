@@ -59,7 +59,7 @@ impl Replica {
         *self.is_up.borrow()
     }
 
-    fn is_in(&self) -> bool {
+    pub(super) fn is_in(&self) -> bool {
         self.is_in.load(Ordering::Acquire)
     }
 
@@ -209,6 +209,14 @@ impl Replicas {
             }
         }
         Err(Away)
+    }
+
+    /// A call has failed, and if every replica is down it was never made: it counts as one all the same, or a measure of calls
+    /// would see nothing at all when nothing goes.
+    pub(super) fn note_unasked(&self, method: &'static str) {
+        if self.all().iter().all(|replica| !replica.is_up()) {
+            self.calls.called(method, streamit_wire::rpc::status(Code::Unavailable), Duration::ZERO);
+        }
     }
 
     /// Every replica: `first` if it is still here, then the others in turn; those that were slow come last.

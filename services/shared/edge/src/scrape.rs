@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::options::Metrics;
-use crate::serve::{listen, serve};
+use crate::seats::Seats;
+use crate::serve::{listen, serve_few};
 
+/// How many may read them at a time. What is left is for those whom they are about.
+const AT_ONCE: usize = 16;
 /// The text format of Prometheus, as its own servers name it.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -34,8 +38,15 @@ pub async fn metrics(
 }
 
 async fn serving(listener: TcpListener, text: impl Fn() -> String + Clone + Send + Sync + 'static) {
+    let told = move || async move {
+        // On a thread of its own: it looks at every connection and every descriptor.
+        match tokio::task::spawn_blocking(text).await {
+            Ok(text) => ([(header::CONTENT_TYPE, TEXT)], text).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    };
     let router = Router::new()
-        .route("/metrics", get(move || async move { ([(header::CONTENT_TYPE, TEXT)], text()) }))
+        .route("/metrics", get(told))
         .fallback(|| async { (StatusCode::NOT_FOUND, "metrics are at /metrics\n") });
-    serve(listener, router, CancellationToken::new()).await;
+    serve_few(listener, router, CancellationToken::new(), Seats::few(AT_ONCE)).await;
 }

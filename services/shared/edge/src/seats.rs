@@ -37,6 +37,11 @@ impl Seats {
         seats
     }
 
+    /// So many, whatever the process has.
+    pub(crate) fn few(most: usize) -> Arc<Self> {
+        Arc::new(Self { taken: AtomicUsize::new(0), crowded: most, most })
+    }
+
     fn of(descriptors: usize) -> Arc<Self> {
         let reserve = (descriptors / 8).clamp(*RESERVE.start(), *RESERVE.end());
         let left = |reserve| descriptors.saturating_sub(reserve).max(1);

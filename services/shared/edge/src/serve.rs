@@ -54,8 +54,17 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves `router` until `shutdown`, then lets requests under way finish.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    serve_few(listener, router, shutdown, Seats::of_process()).await;
+}
+
+/// The same for no more connections at a time than there are seats.
+pub(crate) async fn serve_few(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+    seats: Arc<Seats>,
+) {
     let connections = TaskTracker::new();
-    let seats = Seats::of_process();
     let mut full = Full::default();
     loop {
         let accepted = tokio::select! {

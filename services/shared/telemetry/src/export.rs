@@ -13,7 +13,7 @@ use opentelemetry_otlp::{
 use crate::http::Client;
 use crate::settings::{Protocol, Settings};
 
-const UNFIT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT can't be used";
+const UNFIT: &str = "what the OTEL_EXPORTER_OTLP_* variables say can't be used";
 
 /// What is read from files, once for all exporters.
 pub(crate) struct Exporters {
@@ -25,7 +25,8 @@ pub(crate) struct Exporters {
 macro_rules! build {
     ($exporters:expr, $builder:expr, $protocol:expr) => {
         match $protocol {
-            Protocol::Grpc => $builder
+            Protocol::Grpc => $builder.with_tonic().with_protocol(Wire::Grpc).build().context(UNFIT),
+            Protocol::Grpcs => $builder
                 .with_tonic()
                 .with_protocol(Wire::Grpc)
                 .with_tls_config($exporters.tls.clone())

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{
-    AsyncInstrument, Counter, Histogram, Meter, ObservableCounter, ObservableGauge, UpDownCounter,
+    AsyncInstrument, Counter, Histogram, Meter, ObservableCounter, ObservableGauge,
 };
 use prometheus::{Registry, TextEncoder};
 
@@ -128,12 +128,6 @@ impl Metric {
         counters
     }
 
-    /// The value, to be raised and lowered.
-    #[must_use]
-    pub fn moves(&self, meter: &Meter) -> UpDownCounter<i64> {
-        meter.i64_up_down_counter(self.name).with_unit(self.unit).with_description(self.about).build()
-    }
-
     /// The distribution, to be recorded into.
     #[must_use]
     pub fn records(&self, meter: &Meter) -> Histogram<f64> {
@@ -228,7 +222,7 @@ pub fn document(parts: &[(&str, &str, &[Metric])]) -> String {
     let mut out = String::from(
         "# Metrics\n\nMade from the tables in the code, by `make metrics`; CI fails when it is out of date. How to get at \
          them: [observability.md](observability.md).\n\nThe first column has the names that Prometheus sees, the last \
-         those of OTLP. Histograms end in `_bucket`, `_sum` and `_count`.\n",
+         those of OTLP. Histograms end in `_bucket`, `_sum` and `_count`; every series has an `otel_scope_name`, too, which says nothing.\n",
     );
     for (title, about, metrics) in parts {
         let _ = write!(

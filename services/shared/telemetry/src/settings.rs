@@ -32,6 +32,8 @@ impl Signal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Grpc,
+    /// The same over TLS.
+    Grpcs,
     Http,
 }
 
@@ -53,6 +55,32 @@ pub(crate) struct Settings {
     pub(crate) own_level: LevelFilter,
 }
 
+/// Numbers that the SDK reads by itself and takes for its default when it can't, with the least that makes sense.
+const NUMBERS: [(&str, u64); 12] = [
+    ("OTEL_BSP_SCHEDULE_DELAY", 1),
+    ("OTEL_BSP_EXPORT_TIMEOUT", 1),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", 1),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1),
+    ("OTEL_BLRP_SCHEDULE_DELAY", 1),
+    ("OTEL_BLRP_EXPORT_TIMEOUT", 1),
+    ("OTEL_BLRP_MAX_QUEUE_SIZE", 1),
+    ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", 1),
+    ("OTEL_METRIC_EXPORT_INTERVAL", 1),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 0),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", 0),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", 0),
+];
+/// More than anybody needs, and little enough for a queue to be made for it.
+const MOST: u64 = 1_000_000;
+
+fn check(name: &str, value: Option<String>, least: u64) -> anyhow::Result<()> {
+    let Some(value) = value else { return Ok(()) };
+    match value.trim().parse::<u64>() {
+        Ok(number) if (least..=MOST).contains(&number) => Ok(()),
+        _ => bail!("{name} is `{value}`, but must be a number from {least} to {MOST}"),
+    }
+}
+
 impl Settings {
     /// Reads the environment.
     ///
@@ -62,9 +90,15 @@ impl Settings {
         let var = |name: &str| var(name).filter(|value| !value.trim().is_empty());
         let is_off = var("OTEL_SDK_DISABLED").is_some_and(|v| v.trim().eq_ignore_ascii_case("true"));
         let mut exports = [None; 3];
-        for signal in Signal::ALL {
-            let protocol = export(signal, &var)?;
-            exports[signal as usize] = protocol.filter(|_| !is_off);
+        for signal in Signal::ALL.into_iter().filter(|_| !is_off) {
+            exports[signal as usize] = export(signal, &var)?;
+        }
+        if exports == [None; 3] {
+            // What else is said is meant for others, or for another time: it must not keep anybody from starting.
+            return Ok(Self::nothing());
+        }
+        for (name, least) in NUMBERS {
+            check(name, var(name), least)?;
         }
         Ok(Self {
             exports,
@@ -75,6 +109,18 @@ impl Settings {
             timeout: timeout(var("OTEL_EXPORTER_OTLP_TIMEOUT"))?,
             own_level: own_level(var("OTEL_LOG_LEVEL"))?,
         })
+    }
+
+    fn nothing() -> Self {
+        Self {
+            exports: [None; 3],
+            propagates: false,
+            has_sampler: false,
+            certificate: None,
+            client: None,
+            timeout: Duration::ZERO,
+            own_level: LevelFilter::OFF,
+        }
     }
 
     /// How a signal is exported; `None` when it is not.
@@ -95,7 +141,9 @@ fn export(signal: Signal, var: &impl Fn(&str) -> Option<String>) -> anyhow::Resu
     let own = |what: &str| var(&format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.word()));
     let endpoint = own("ENDPOINT").or_else(|| var("OTEL_EXPORTER_OTLP_ENDPOINT"));
     let protocol = own("PROTOCOL").or_else(|| var("OTEL_EXPORTER_OTLP_PROTOCOL"));
+    let is_tls = endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
     let protocol = match protocol.as_deref().map(str::trim) {
+        None | Some("grpc") if is_tls => Protocol::Grpcs,
         None | Some("grpc") => Protocol::Grpc,
         Some("http/protobuf") => Protocol::Http,
         Some(other) => {
@@ -157,8 +205,8 @@ fn client(var: &impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<(Strin
 fn timeout(wanted: Option<String>) -> anyhow::Result<Duration> {
     let Some(wanted) = wanted else { return Ok(Duration::from_secs(10)) };
     match wanted.trim().parse() {
-        Ok(ms) => Ok(Duration::from_millis(ms)),
-        Err(_) => bail!("OTEL_EXPORTER_OTLP_TIMEOUT is `{wanted}`, but must be a number of milliseconds"),
+        Ok(ms) if ms > 0 => Ok(Duration::from_millis(ms)),
+        _ => bail!("OTEL_EXPORTER_OTLP_TIMEOUT is `{wanted}`, but must be a number of milliseconds"),
     }
 }
 
@@ -221,18 +269,31 @@ mod tests {
             ("OTEL_PROPAGATORS", "b3", "tracecontext"),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key", "together"),
             ("OTEL_LOG_LEVEL", "loud", "warn"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0", "from 1"),
+            ("OTEL_BLRP_MAX_QUEUE_SIZE", "18446744073709551615", "to 1000000"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "number"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "milliseconds"),
         ] {
             let error = read(&[COLLECTOR, (name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(allowed), "{error}");
         }
-        let ratio = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")];
+        let ratio = [COLLECTOR, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")];
         assert!(read(&ratio).unwrap_err().to_string().contains("from 0 to 1"));
     }
 
     #[test]
+    fn what_is_said_for_no_export_keeps_nobody_from_starting() {
+        let odd =
+            [("OTEL_PROPAGATORS", "b3"), ("OTEL_TRACES_SAMPLER", "xray"), ("OTEL_BSP_SCHEDULE_DELAY", "0")];
+        assert_eq!(exported(&odd), [None; 3]);
+        let off = [&odd[..], &[COLLECTOR, ("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "zipkin")]];
+        assert_eq!(exported(&off.concat()), [None; 3]);
+    }
+
+    #[test]
     fn context_travels_unless_told_otherwise() {
-        assert!(read(&[]).unwrap().propagates);
-        assert!(read(&[("OTEL_PROPAGATORS", "tracecontext,baggage")]).unwrap().propagates);
-        assert!(!read(&[("OTEL_PROPAGATORS", "none")]).unwrap().propagates);
+        assert!(read(&[COLLECTOR]).unwrap().propagates);
+        assert!(read(&[COLLECTOR, ("OTEL_PROPAGATORS", "tracecontext,baggage")]).unwrap().propagates);
+        assert!(!read(&[COLLECTOR, ("OTEL_PROPAGATORS", "none")]).unwrap().propagates);
     }
 }

@@ -226,30 +226,28 @@ impl Guard {
         let (done, ended) = mpsc::channel();
         let mut waiting = 0;
         // Side by side, on threads of their own: one that is stuck costs the others nothing, and is left behind.
-        let mut end = |name: &'static str, shutdown: Box<dyn FnOnce() -> bool + Send>| {
+        let mut end = |shutdown: Box<dyn FnOnce() -> bool + Send>| {
             let done = done.clone();
             waiting += 1;
-            std::thread::spawn(move || done.send((name, shutdown())));
+            std::thread::spawn(move || done.send(shutdown()));
         };
         if let Some(traces) = self.traces.take() {
-            end("traces", Box::new(move || traces.shutdown_with_timeout(FLUSH_LIMIT).is_ok()));
+            end(Box::new(move || traces.shutdown_with_timeout(FLUSH_LIMIT).is_ok()));
         }
         if let Some(meters) = self.meters.take() {
-            end("metrics", Box::new(move || meters.shutdown().is_ok()));
+            end(Box::new(move || meters.shutdown().is_ok()));
         }
         if let Some(records) = self.records.take() {
-            end("logs", Box::new(move || records.shutdown_with_timeout(FLUSH_LIMIT).is_ok()));
+            end(Box::new(move || records.shutdown_with_timeout(FLUSH_LIMIT).is_ok()));
         }
         let deadline = Instant::now() + FLUSH_LIMIT;
+        let mut is_lost = false;
         for _ in 0..waiting {
             let left = deadline.saturating_duration_since(Instant::now());
-            match ended.recv_timeout(left) {
-                Ok((_, true)) => {}
-                _ => {
-                    tracing::warn!("the last telemetry may be lost: the collector did not take it in time");
-                    return;
-                }
-            }
+            is_lost |= !ended.recv_timeout(left).unwrap_or(false);
+        }
+        if is_lost {
+            tracing::warn!("the last telemetry may be lost: the collector did not take it in time");
         }
     }
 }

@@ -48,6 +48,11 @@ pub fn is_wanted() -> bool {
     }
 }
 
+/// Whether a span is exported. (One that is there for the log alone is not.)
+fn is_sampled(span: &Span) -> bool {
+    is_on() && !span.is_disabled() && span.context().span().span_context().is_sampled()
+}
+
 /// The context of the current span, to be sent along; empty when nothing is recorded of it.
 #[must_use]
 pub fn traceparent() -> String {
@@ -109,6 +114,7 @@ impl Extractor for Header<'_> {
 /// is decided here, and his trace is his own.
 #[must_use]
 pub fn serving(method: &str, route: &str, traceparent: Option<&HeaderValue>) -> Span {
+    let method = method_word(method);
     // Not among others' business: its parent would be whatever happens to go on around it.
     let span = tracing::info_span!(
         parent: None,
@@ -122,12 +128,21 @@ pub fn serving(method: &str, route: &str, traceparent: Option<&HeaderValue>) -> 
         request.id = tracing::field::Empty,
     );
     if is_on() {
-        span.record("otel.name", format!("{method} {route}"));
+        // A path that leads nowhere is a stranger's own words.
+        span.record("otel.name", if route == "-" { method.to_owned() } else { format!("{method} {route}") });
         if let Some(traceparent) = traceparent.and_then(|value| value.to_str().ok()) {
             link_to(&span, traceparent);
         }
     }
     span
+}
+
+/// How a call to or from a service of ours ended: `outcome` is the word of its status.
+pub fn answered(span: &Span, outcome: &'static str) {
+    span.record("rpc.response.status_code", outcome);
+    if outcome != "OK" {
+        span.record("otel.status_code", "ERROR");
+    }
 }
 
 /// How a request ended.
@@ -142,6 +157,32 @@ pub fn served(span: &Span, status: u16) {
 #[must_use]
 pub fn sending(destination: &'static str) -> Span {
     Cause::of(Span::current()).sending(destination)
+}
+
+/// A span for telling others something that was brought about in this context, which may be over by now; one that nobody
+/// records when that was not traced.
+#[must_use]
+pub fn sending_from(destination: &'static str, traceparent: &str) -> Span {
+    if traceparent.is_empty() || !is_on() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "send",
+        otel.name = format!("send {destination}"),
+        otel.kind = "producer",
+        messaging.operation.type = "send",
+        messaging.destination.name = destination,
+    );
+    continue_from(&span, traceparent);
+    span
+}
+
+/// The method of a request, if it is one of those that there are: others are a stranger's own words.
+#[must_use]
+pub fn method_word(method: &str) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }
 
 /// A span for taking in what was told with this context; one that nobody records when it was not traced. There is one for
@@ -176,6 +217,8 @@ pub fn calling<'a>(method: &'static str, causes: impl IntoIterator<Item = &'a Ca
             otel.kind = "client",
             rpc.system.name = "grpc",
             rpc.method = method,
+            rpc.response.status_code = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
         )
     })
 }
@@ -210,6 +253,8 @@ pub fn answering(method: &str, traceparent: &str) -> Span {
         otel.kind = "server",
         rpc.system.name = "grpc",
         rpc.method = method,
+        rpc.response.status_code = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
     );
     continue_from(&span, traceparent);
     span
@@ -221,10 +266,10 @@ pub fn answering(method: &str, traceparent: &str) -> Span {
 pub struct Cause(Option<Span>);
 
 impl Cause {
-    /// What a span stands for; nothing, when nobody records it.
+    /// What a span stands for; nothing, when it is not exported.
     #[must_use]
     pub fn of(span: Span) -> Self {
-        Self(Some(span).filter(|span| !span.is_disabled()))
+        Self(Some(span).filter(is_sampled))
     }
 
     /// The span.
