@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 async fn serve(mut config: Config) -> anyhow::Result<()> {
     config.check()?;
     let name = config.node_id.get_or_insert_with(|| format!("realtime-{:08x}", SystemEntropy.u32()));
-    let is_scraped = config.metrics.metrics_listen.is_some();
+    let is_scraped = config.metrics.address().is_some();
     let telemetry = init(Program::new("streamit-realtime", name).serving(is_scraped))?;
     let stop = shutdown::signal()?;
     let listener = streamit_edge::listen(config.listen)

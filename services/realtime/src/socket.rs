@@ -415,6 +415,8 @@ fn cause(frame: &client::Frame) -> Cause {
         otel.kind = "consumer",
         messaging.operation.type = "receive",
         streamit.message.type = kind,
+        error.type = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
     ))
 }
 

@@ -52,7 +52,7 @@ async fn work(cli: Cli) -> anyhow::Result<()> {
     let instance = SystemEntropy.uuid_v4().to_string();
     let program = Program::new("streamit", &instance);
     let telemetry = init(match &command {
-        Command::Serve(config) => program.serving(config.metrics.metrics_listen.is_some()),
+        Command::Serve(config) => program.serving(config.metrics.address().is_some()),
         _ => program,
     })?;
     let done = match command {

@@ -194,7 +194,10 @@ impl Room {
                     }
                     self.refuse(draft.connection, code, client_id);
                 }
-                None => self.refuse(draft.connection, Code::TryAgain, client_id),
+                None => {
+                    draft.cause.failed(Code::TryAgain.as_str());
+                    self.refuse(draft.connection, Code::TryAgain, client_id);
+                }
             }
         }
         self.show(stored, now);

@@ -319,6 +319,7 @@ impl Room {
     }
 
     fn fail(&self, pending: &Pending, code: Code) {
+        pending.cause.failed(code.as_str());
         if let Some((connection, _)) = pending.from {
             self.refuse(connection, code, None);
         }

@@ -21,8 +21,37 @@ pub enum Limits {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Metrics {
     /// Where `GET /metrics` (Prometheus) is served, for operators only: it asks nobody who they are. Nowhere by default.
-    #[arg(long, env = "STREAMIT_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
-    pub metrics_listen: Option<SocketAddr>,
+    #[arg(
+        long,
+        env = "STREAMIT_METRICS_LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    metrics_listen: Address,
+}
+
+impl Metrics {
+    /// Where, if anywhere.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.metrics_listen.0
+    }
+}
+
+/// An address, or none when the text is empty, as files of settings give what they leave out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Address(Option<SocketAddr>);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        text.parse().map(|address| Self(Some(address))).map_err(|_| "must be ADDRESS:PORT".to_owned())
+    }
 }
 
 /// A list of origins, as browsers send them (`https://example.org`).

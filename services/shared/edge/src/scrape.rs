@@ -28,7 +28,7 @@ pub async fn metrics(
     wanted: Metrics,
     text: impl Fn() -> String + Clone + Send + Sync + 'static,
 ) -> anyhow::Result<Option<SocketAddr>> {
-    let Some(address) = wanted.metrics_listen else { return Ok(None) };
+    let Some(address) = wanted.address() else { return Ok(None) };
     let listener = listen(address).await.with_context(|| {
         format!("STREAMIT_METRICS_LISTEN (--metrics-listen): {address} can't be listened on")
     })?;

@@ -15,6 +15,9 @@ use parking_lot::Mutex;
 /// Traces that begin each second: requests so many, and messages of clients so many.
 pub(crate) const PER_SECOND: f64 = 20.0;
 
+/// What probes ask for all the time, and what leads nowhere: it would use up what is there for the rest.
+const IDLE: [&str; 4] = ["/livez", "/readyz", "/api/health/", "-"];
+
 /// A bucket of permissions that fills up by itself.
 #[derive(Debug)]
 pub(crate) struct Bucket(Mutex<(f64, Instant)>);
@@ -51,11 +54,14 @@ impl ShouldSample for Bounded {
         _: TraceId,
         _: &str,
         kind: &SpanKind,
-        _: &[KeyValue],
+        attributes: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
         let is_counted = *kind == SpanKind::Consumer;
-        let decision = if is_counted || self.0.take(Instant::now()) {
+        let is_idle = attributes.iter().any(|attribute| {
+            attribute.key.as_str() == "http.route" && IDLE.contains(&attribute.value.as_str().as_ref())
+        });
+        let decision = if !is_idle && (is_counted || self.0.take(Instant::now())) {
             SamplingDecision::RecordAndSample
         } else {
             SamplingDecision::Drop

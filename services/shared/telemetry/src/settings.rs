@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use tracing_subscriber::filter::LevelFilter;
 
 /// One kind of telemetry.
@@ -140,6 +140,27 @@ fn export(signal: Signal, var: &impl Fn(&str) -> Option<String>) -> anyhow::Resu
     }
     let own = |what: &str| var(&format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.word()));
     let endpoint = own("ENDPOINT").or_else(|| var("OTEL_EXPORTER_OTLP_ENDPOINT"));
+    if let Some(endpoint) = &endpoint {
+        let url = endpoint.parse::<http::Uri>();
+        let is_url = url.is_ok_and(|url| {
+            // What follows the host is a port, or nothing.
+            let is_place = url.authority().is_some_and(|place| {
+                !place.host().is_empty() && (place.port().is_some() || place.as_str().ends_with(place.host()))
+            });
+            matches!(url.scheme_str(), Some("http" | "https")) && is_place
+        });
+        // It may hold a password, and is not said again.
+        ensure!(
+            is_url,
+            "OTEL_EXPORTER_OTLP_ENDPOINT, or that for {}, must be http://HOST:PORT or https://HOST:PORT",
+            signal.word().to_lowercase()
+        );
+    }
+    if let Some(other) = own("COMPRESSION").or_else(|| var("OTEL_EXPORTER_OTLP_COMPRESSION"))
+        && !["gzip", "none"].contains(&other.trim())
+    {
+        bail!("OTEL_EXPORTER_OTLP_COMPRESSION is `{other}`, but must be `gzip` or `none`");
+    }
     let protocol = own("PROTOCOL").or_else(|| var("OTEL_EXPORTER_OTLP_PROTOCOL"));
     let is_tls = endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
     let protocol = match protocol.as_deref().map(str::trim) {
@@ -269,6 +290,7 @@ mod tests {
             ("OTEL_PROPAGATORS", "b3", "tracecontext"),
             ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key", "together"),
             ("OTEL_LOG_LEVEL", "loud", "warn"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "lzma", "gzip"),
             ("OTEL_BSP_SCHEDULE_DELAY", "0", "from 1"),
             ("OTEL_BLRP_MAX_QUEUE_SIZE", "18446744073709551615", "to 1000000"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "soon", "number"),
@@ -279,6 +301,16 @@ mod tests {
         }
         let ratio = [COLLECTOR, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "2")];
         assert!(read(&ratio).unwrap_err().to_string().contains("from 0 to 1"));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_none_is_refused_and_not_said_again() {
+        for wrong in
+            ["garbage", "127.0.0.1:4317", "ftp://c", "http://", "http://u:hunter2@a b", "http://c:99999"]
+        {
+            let error = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", wrong)]).unwrap_err().to_string();
+            assert!(error.contains("https://HOST:PORT") && !error.contains("hunter2"), "{wrong}: {error}");
+        }
     }
 
     #[test]

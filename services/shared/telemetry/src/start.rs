@@ -116,6 +116,8 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
             .with_tracer(provider.tracer(program.name))
             .with_location(false)
             .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
             .with_filter(export_filter(LevelFilter::INFO))
     });
     // What is logged is exported: the same filter, less what the exporter itself has to say.

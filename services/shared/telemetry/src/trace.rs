@@ -147,7 +147,7 @@ pub fn answered(span: &Span, outcome: &'static str) {
 
 /// How a request ended.
 pub fn served(span: &Span, status: u16) {
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", i64::from(status));
     if status >= 500 {
         span.record("otel.status_code", "ERROR");
     }
@@ -298,6 +298,14 @@ impl Cause {
     #[must_use]
     pub fn or_none(&self) -> Span {
         self.0.clone().unwrap_or_else(Span::none)
+    }
+
+    /// What was asked for was refused, for this reason.
+    pub fn failed(&self, why: &'static str) {
+        if let Some(span) = &self.0 {
+            span.record("error.type", why);
+            span.record("otel.status_code", "ERROR");
+        }
     }
 
     /// Its context, to be sent along; empty when there is none.
