@@ -1,6 +1,6 @@
 # The front door. Each line can be pasted without make, too.
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load siege fuzz chaos simulate guarantees sync metrics screenshots
+.PHONY: help run build test lint deny fmt doc manifests shipped observability ci dev deps load load-cluster guarantees-load telemetry-load siege fuzz chaos simulate guarantees sync metrics screenshots
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ load-cluster: ## the same of a cluster with two realtime nodes, on a PostgreSQL 
 
 guarantees-load: ## hold an optimised cluster to what it promises under pressure: slow readers, storms, a killed node
 	.ci/load-guarantees
+
+telemetry-load: ## what telemetry costs a node, and what a collector does that swallows everything: ROUNDS=9
+	.ci/load-telemetry
 
 siege: ## the same under 5,000 slow handshakes and 1,000 people who flood: PAIRS=5
 	.ci/load-siege
