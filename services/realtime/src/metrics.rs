@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::node::Node;
 use crate::node::connections::Waiting;
 use crate::outbox::Close;
+use crate::room::join::FULL_RETRY_MS;
 use crate::room::tally::Tally;
 
 const CONNECTIONS: Metric = Metric::gauge(
@@ -209,15 +210,15 @@ impl Reason {
     }
 
     /// Why the room, or the connection itself, has closed with this before anybody was in.
-    fn of(code: u16) -> Self {
-        match code {
+    fn of(close: &Close) -> Self {
+        match close.code {
+            // A room that is full and one that can't be had now close alike, but for when to come back ...
+            close::TRY_LATER if close.retry_in_ms == Some(FULL_RETRY_MS) => Self::Full,
             close::LOST_PLACE | close::TRY_LATER | close::RESTART => Self::Unavailable,
             close::FLOODING | close::TOO_MANY => Self::Limit,
             close::INTERNAL => Self::Internal,
-            code if code == Code::RoomFull.close() => Self::Full,
-            code if code == Code::TryAgain.close() => Self::Unavailable,
-            code if code == Code::SessionRevoked.close() => Self::Revoked,
-            code if code == Code::Unauthenticated.close() => Self::Token,
+            // ... and so do a session that has ended and somebody who was kicked, but for the word.
+            4000..=4099 if close.reason == Code::SessionRevoked.as_str() => Self::Revoked,
             4000..=4099 => Self::Room,
             _ => Self::Gone,
         }
@@ -340,10 +341,9 @@ impl Instruments {
 
     /// A connection has ended; `arrival` when it never was in its room, `close` unless its peer vanished.
     pub(crate) fn ended(&self, arrival: Option<&Arrival>, close: Option<&Close>) {
-        let code = close.map_or(1006, |close| close.code);
         match arrival {
-            Some(_) => self.rejected(Reason::of(code)),
-            None => self.closed.add(1, code_word(code)),
+            Some(_) => self.rejected(close.map_or(Reason::Gone, Reason::of)),
+            None => self.closed.add(1, close.map_or("1006", |close| code_word(close.code))),
         }
     }
 
@@ -515,19 +515,20 @@ mod tests {
 
     #[test]
     fn a_close_before_anybody_was_in_tells_why() {
+        let told = |code: Code| Close::new(code.close(), code.as_str());
         let reasons = [
-            (Code::RoomFull.close(), Reason::Full),
-            (Code::RoomClosed.close(), Reason::Room),
-            (Code::Banned.close(), Reason::Room),
-            (Code::Unauthenticated.close(), Reason::Token),
-            (Code::TryAgain.close(), Reason::Unavailable),
-            (close::LOST_PLACE, Reason::Unavailable),
-            (close::TOO_MANY, Reason::Limit),
-            (1_006, Reason::Gone),
-            (1_000, Reason::Gone),
+            (Close::retry(Code::RoomFull.close(), FULL_RETRY_MS), Reason::Full),
+            (Close::retry(Code::TryAgain.close(), 1_000), Reason::Unavailable),
+            (Close::retry(close::LOST_PLACE, 500), Reason::Unavailable),
+            (Close::retry(close::TOO_MANY, 10_000), Reason::Limit),
+            (told(Code::RoomClosed), Reason::Room),
+            (told(Code::Banned), Reason::Room),
+            (told(Code::Kicked), Reason::Room),
+            (told(Code::SessionRevoked), Reason::Revoked),
+            (Close::new(close::NORMAL, ""), Reason::Gone),
         ];
-        for (code, reason) in reasons {
-            assert_eq!(Reason::of(code), reason, "{code}");
+        for (close, reason) in reasons {
+            assert_eq!(Reason::of(&close), reason, "{close:?}");
         }
     }
 }

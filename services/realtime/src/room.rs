@@ -22,7 +22,7 @@ pub mod effect;
 mod erasures;
 mod happened;
 mod inspect;
-mod join;
+pub(crate) mod join;
 mod loss;
 mod members;
 mod news;

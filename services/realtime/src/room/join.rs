@@ -32,7 +32,7 @@ const MAX_REQUESTS: usize = 32;
 /// When to come back if the room is being read anew, in milliseconds.
 pub(super) const OVER_RETRY_MS: u64 = 500;
 /// When to come back if the room is full, in milliseconds.
-const FULL_RETRY_MS: u64 = 10_000;
+pub(crate) const FULL_RETRY_MS: u64 = 10_000;
 
 impl Room {
     pub(super) fn on_join(&mut self, joiner: Joiner) {

@@ -106,3 +106,27 @@ impl Room {
         std::mem::take(&mut self.tally)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_in_had_nothing_to_resume_or_got_it_or_did_not() {
+        let mut tally = Tally::default();
+        tally.note_join(false, None);
+        tally.note_join(true, Some(&Resume::From(7)));
+        tally.note_join(true, Some(&Resume::Last));
+        tally.note_join(true, None); // told a number that is none
+        assert_eq!((tally.joined_first, tally.joined_resumed, tally.joined_afresh), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_hole_is_found_once_and_filled_once() {
+        let mut tally = Tally::default();
+        for (before, now) in [(false, false), (false, true), (true, true), (true, false)] {
+            tally.note_gap(before, now);
+        }
+        assert_eq!((tally.gaps_found, tally.gaps_filled), (1, 1));
+    }
+}
