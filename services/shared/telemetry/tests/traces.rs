@@ -11,7 +11,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -106,4 +107,60 @@ async fn a_collector_that_is_away_delays_the_end_by_little() {
     let output = program(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]).await;
     assert!(output.status.success(), "{output:?}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+/// Answers every request over HTTP with 200 and nothing, and tells the paths that were asked for.
+async fn http_collector() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (paths, asked) = mpsc::channel(64);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, paths.clone()));
+        }
+    });
+    (endpoint, asked)
+}
+
+async fn serve(mut stream: TcpStream, paths: mpsc::Sender<String>) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        let head = loop {
+            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+        };
+        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let end = head + length.unwrap_or(0);
+        while bytes.len() < end {
+            stream.read_buf(&mut bytes).await?;
+        }
+        bytes.drain(..end);
+        let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+        let _ = paths.send(path).await; // the test may be over
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await?;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_each_signal_has_its_own_path() {
+    let (endpoint, mut asked) = http_collector().await;
+    let mut paths = std::collections::BTreeSet::new();
+    // What a program flushes at its end has half a second, and a busy machine may need more.
+    for _ in 0..10 {
+        let over_http = ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+        let output = program(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), over_http]).await;
+        assert!(output.status.success(), "{output:?}");
+        while let Ok(path) = asked.try_recv() {
+            paths.insert(path);
+        }
+        if paths.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(paths.into_iter().collect::<Vec<_>>(), ["/v1/logs", "/v1/metrics", "/v1/traces"]);
 }
