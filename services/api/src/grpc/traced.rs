@@ -1,13 +1,16 @@
 //! Calls that are part of a trace.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Request};
+use futures_util::FutureExt;
+use http::{HeaderMap, Request, Response};
 use streamit_telemetry::trace;
+use streamit_wire::rpc;
 use tonic::server::NamedService;
 use tower::Service;
 use tracing::Instrument;
-use tracing::instrument::Instrumented;
 
 use super::guard::Guard;
 
@@ -34,13 +37,14 @@ impl<S: NamedService> NamedService for Traced<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S, B> Service<Request<B>> for Traced<S>
+impl<S, B, A> Service<Request<B>> for Traced<S>
 where
-    S: Service<Request<B>>,
+    S: Service<Request<B>, Response = Response<A>>,
+    S::Future: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Instrumented<S::Future>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<A>, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -50,6 +54,14 @@ where
         let method = request.uri().path().trim_start_matches('/');
         let span = trace::answering(method, self.context(request.headers()));
         // Some of it runs before the future is first polled.
-        span.in_scope(|| self.inner.call(request)).instrument(span)
+        let call = span.in_scope(|| self.inner.call(request));
+        let answered = span.clone();
+        let call = call.map(move |answer| {
+            if let Ok(answer) = &answer {
+                trace::answered(&answered, rpc::outcome(answer.headers()));
+            }
+            answer
+        });
+        Box::pin(call.instrument(span))
     }
 }

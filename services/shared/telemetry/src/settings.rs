@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) client: Option<(String, String)>,
     /// How long an export over HTTP may take.
     pub(crate) timeout: Duration,
+    /// How many spans, and how many log records, may wait to be exported.
+    pub(crate) queues: [u64; 2],
     /// What `OTEL_LOG_LEVEL` asks of the SDK's own messages.
     pub(crate) own_level: LevelFilter,
 }
@@ -70,6 +72,8 @@ const NUMBERS: [(&str, u64); 12] = [
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", 0),
     ("OTEL_SPAN_LINK_COUNT_LIMIT", 0),
 ];
+/// How many may wait unless something else is said, as the specification has it.
+const QUEUE: u64 = 2_048;
 /// More than anybody needs, and little enough for a queue to be made for it.
 const MOST: u64 = 1_000_000;
 
@@ -107,6 +111,8 @@ impl Settings {
             certificate: var("OTEL_EXPORTER_OTLP_CERTIFICATE"),
             client: client(&var)?,
             timeout: timeout(var("OTEL_EXPORTER_OTLP_TIMEOUT"))?,
+            queues: ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BLRP_MAX_QUEUE_SIZE"]
+                .map(|name| var(name).and_then(|size| size.trim().parse().ok()).unwrap_or(QUEUE)),
             own_level: own_level(var("OTEL_LOG_LEVEL"))?,
         })
     }
@@ -119,6 +125,7 @@ impl Settings {
             certificate: None,
             client: None,
             timeout: Duration::ZERO,
+            queues: [0; 2],
             own_level: LevelFilter::OFF,
         }
     }

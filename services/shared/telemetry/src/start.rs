@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry as Subscriber};
 
-use crate::counted::{Counted, Delivery};
+use crate::counted::{Counted, Delivery, Offered};
 use crate::export::Exporters;
 use crate::logs::{self, Format};
 use crate::metrics::{self, Scrape};
@@ -84,15 +84,21 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
     let settings = Settings::read(|name| env::var(name).ok().filter(|_| program.is_serving))?;
     let exporters = Exporters::new(&settings)?;
     let resource = resource(program);
-    let deliveries = ["traces", "metrics", "logs"].map(Delivery::of);
+    let [spans, records] = settings.queues;
+    let deliveries = [
+        Delivery::of("traces").through(spans),
+        Delivery::of("metrics"),
+        Delivery::of("logs").through(records),
+    ];
     let of = |signal: Signal| deliveries[signal as usize].clone();
 
     let messages = Arc::new(Bucket::full(Instant::now()));
     let traces = match settings.export(Signal::Traces) {
         Some(protocol) => {
             let exporter = Counted { inner: exporters.spans(protocol)?, delivery: of(Signal::Traces) };
-            let mut provider =
-                SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter);
+            let mut provider = SdkTracerProvider::builder().with_resource(resource.clone());
+            provider =
+                provider.with_span_processor(Offered(of(Signal::Traces))).with_batch_exporter(exporter);
             if !settings.has_sampler {
                 let roots = Bounded(Arc::new(Bucket::full(Instant::now())));
                 provider = provider.with_sampler(Sampler::parent_based(roots));
@@ -105,6 +111,7 @@ pub fn init(program: Program<'_>) -> anyhow::Result<Guard> {
         Some(protocol) => {
             let exporter = Counted { inner: exporters.logs(protocol)?, delivery: of(Signal::Logs) };
             let provider = SdkLoggerProvider::builder().with_resource(resource.clone());
+            let provider = provider.with_log_processor(Offered(of(Signal::Logs)));
             Some(provider.with_batch_exporter(exporter).build())
         }
         None => None,

@@ -166,16 +166,20 @@ pub fn sending_from(destination: &'static str, traceparent: &str) -> Span {
     if traceparent.is_empty() || !is_on() {
         return Span::none();
     }
-    let span = tracing::info_span!(
-        parent: None,
+    let span = send(None, destination);
+    continue_from(&span, traceparent);
+    span
+}
+
+fn send(parent: Option<tracing::Id>, destination: &'static str) -> Span {
+    tracing::info_span!(
+        parent: parent,
         "send",
         otel.name = format!("send {destination}"),
         otel.kind = "producer",
         messaging.operation.type = "send",
         messaging.destination.name = destination,
-    );
-    continue_from(&span, traceparent);
-    span
+    )
 }
 
 /// The method of a request, if it is one of those that there are: others are a stranger's own words.
@@ -281,17 +285,10 @@ impl Cause {
     /// A span for telling others of it.
     #[must_use]
     pub fn sending(&self, destination: &'static str) -> Span {
-        let Some(span) = self.0.as_ref().filter(|span| !traceparent_of(span).is_empty()) else {
-            return Span::none();
-        };
-        tracing::info_span!(
-            parent: span,
-            "send",
-            otel.name = format!("send {destination}"),
-            otel.kind = "producer",
-            messaging.operation.type = "send",
-            messaging.destination.name = destination,
-        )
+        match &self.0 {
+            Some(span) => send(span.id(), destination),
+            None => Span::none(),
+        }
     }
 
     /// The span, or none that is recorded.

@@ -31,7 +31,7 @@ const READY: Metric =
 const DROPPED: Metric = Metric::counter(
     "streamit.telemetry.dropped",
     "{item}",
-    "spans, log records and exports of metrics that were sent to the collector and not taken; what a full queue drops before that is not counted",
+    "spans, log records and exports of metrics that the collector did not take, or that a full queue had no room for",
 )
 .by(&["signal"]);
 
