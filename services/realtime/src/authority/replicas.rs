@@ -52,6 +52,8 @@ pub(super) struct Replica {
     /// When it answered anything last, and until when it is asked last, in milliseconds since `start`.
     heard: AtomicU64,
     slow_until: AtomicU64,
+    /// It has refused a call, and answered none since.
+    is_refusing: AtomicBool,
 }
 
 impl Replica {
@@ -250,7 +252,10 @@ impl Replicas {
                 Ok(reply.into_inner())
             }
             Ok(Err(status)) if is_final(status.code()) => {
-                tracing::error!(replica = replica.name, code = %status.code(), message = status.message(), "the api refused a call");
+                // Said once: a wrong token, say, is refused several times a second for as long as it is wrong.
+                if !replica.is_refusing.swap(true, Ordering::Relaxed) {
+                    tracing::error!(replica = replica.name, code = %status.code(), message = status.message(), "the api refused a call");
+                }
                 Err(Failed::ForGood)
             }
             // A stable code is the replica's own word: it can't now.
@@ -312,6 +317,7 @@ impl Replicas {
 
     fn hear(&self, replica: &Replica) {
         replica.heard.store(self.uptime_ms(), Ordering::Relaxed);
+        replica.is_refusing.store(false, Ordering::Relaxed);
     }
 
     fn uptime_ms(&self) -> u64 {
@@ -331,6 +337,7 @@ fn replica(all: &Weak<Replicas>, name: String, client: Client, finder: Option<Ar
         look: Notify::new(),
         heard: AtomicU64::new(0),
         slow_until: AtomicU64::new(0),
+        is_refusing: AtomicBool::new(false),
     })
 }
 
