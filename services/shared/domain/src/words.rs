@@ -207,7 +207,10 @@ mod tests {
             assert!(blocks(pattern, text), "{pattern} {text:?}");
         }
         assert!(!blocks("की", "का"), "a vowel sign is no accent");
-        assert!(blocks("⁇cat", "⁇cat") && blocks("cat？", "cat") && !blocks("ca？", "cat"), "no wildcard was typed");
+        assert!(
+            blocks("⁇cat", "⁇cat") && blocks("cat？", "cat") && !blocks("ca？", "cat"),
+            "no wildcard was typed"
+        );
     }
 
     #[test]
